@@ -146,6 +146,8 @@ def _check_together(conf: cfg.ConfigOpts) -> None:
     """Raise OptionError for values that are possible alone and impossible together."""
     if conf.catalog.uri is None:
         raise OptionError("[catalog] uri: is not set; set it, or OS_CATALOG__URI, or give --catalog")
+    if conf.public.max_bodies < conf.public.max_body:
+        raise OptionError("[public] max_bodies: is less than max_body, so the largest bodies never fit")
     if conf.listing.default_page > conf.listing.max_page:
         raise OptionError("[listing] default_page: is larger than max_page")
     if conf.directory.member_interval * 3 > conf.directory.lease:

@@ -89,7 +89,7 @@ PUBLIC = (
         default=134217728,
         min=1048576,
         help="Bytes of request bodies that each worker process holds at a time, for both listeners. A request whose "
-        "body does not fit is answered 503 and not processed. It must be larger than max_body.",
+        "body does not fit is answered 503 and not processed. It must not be less than max_body.",
     ),
     cfg.IntOpt(
         "max_head",

@@ -129,7 +129,8 @@ _SERVER = (
         default=134217728,
         min=1048576,
         help="Bytes of request bodies that each worker process holds at a time. A request with a body that does not "
-        "fit is answered 503 and not processed.",
+        "fit is answered 503 and not processed. It must not be less than [transport] max_messages_post_size and "
+        "max_queue_metadata.",
     ),
     cfg.FloatOpt(
         "drain_time",

@@ -51,6 +51,9 @@ def load(config_file: str | None = None, overrides: Mapping[str, object] | None 
             except (cfg.Error, ValueError) as error:
                 raise OptionError(f"[{group}] {opt.dest}: {error.__context__ or error}") from None
     _check_storage(conf)
+    for name in ("max_messages_post_size", "max_queue_metadata"):
+        if conf.server.max_bodies < conf.transport[name]:
+            raise OptionError(f"[server] max_bodies: is less than [transport] {name}, so such bodies never fit")
     return conf
 
 

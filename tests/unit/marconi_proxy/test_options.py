@@ -102,6 +102,15 @@ def test_an_impossible_value_names_its_option(name, value):
     assert refusal(**{f"{group}__{option}": value}).startswith(f"[{group}] {option}: ")
 
 
+def test_the_largest_body_fits_the_room_for_bodies():
+    room = {"public__max_body": 2_000_000}
+    assert refusal(**room, public__max_bodies=1_999_999) == (
+        "[public] max_bodies: is less than max_body, so the largest bodies never fit"
+    )
+    enough = CATALOG | {"public.max_body": 2_000_000, "public.max_bodies": 2_000_000}
+    assert options.load(overrides=enough).public.max_bodies == 2_000_000
+
+
 def test_a_deletion_is_not_taken_over_before_its_worker_may_not_go_on_with_it():
     assert refusal(directory__lease=31) == "[directory] takeover_after: is shorter than [directory] lease"
     both = CATALOG | {"directory.lease": 31, "directory.takeover_after": 31}

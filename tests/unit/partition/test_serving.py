@@ -56,6 +56,14 @@ def test_pure_packages_do_no_input_or_output(package):
         assert imported(path) <= allowed, path
 
 
+@pytest.mark.parametrize("name", ["max_messages_post_size", "max_queue_metadata"])
+def test_the_largest_body_fits_the_room_for_bodies(name):
+    sizes = {"storage.uri": "sqlite:////x", "server.max_bodies": 2_000_000}
+    with pytest.raises(options.OptionError, match=rf"\[server\] max_bodies: is less than \[transport\] {name}"):
+        options.load(overrides=sizes | {f"transport.{name}": 2_000_001})
+    assert options.load(overrides=sizes | {f"transport.{name}": 2_000_000}).server.max_bodies == 2_000_000
+
+
 def test_limits_have_the_defaults_of_the_api_but_for_subscribers_to_whom_nothing_is_delivered():
     found = options.limits(options.load(None, STORAGE))
     assert found == replace(Limits(), subscriber_types=())
