@@ -51,7 +51,7 @@ class BadRequest(Exception):
 class RequestHead:
     """A request line and its headers.
 
-    ``target`` begins with a slash or is ``*``; an absolute-form target has lost its scheme and authority, and the
+    ``target`` begins with one slash or is ``*``; an absolute-form target has lost its scheme and authority, and the
     authority is in the Host header (RFC 9112 section 3.2.2). ``version`` is "1.0" or "1.1". ``headers`` have lower-case
     names, and values without white space at their ends, in the order received. ``length`` is the body's, in bytes; None
     if it is chunked. ``keep_alive``: the client wants to keep the connection. ``expects_continue``: it waits for a 100
@@ -297,7 +297,7 @@ def parse_head(head: bytes) -> RequestHead:
             framing.append(pair)
     request = RequestHead(method, target, version.decode(), headers)
     _frame(request, framing)
-    if target[:1] != b"/" or method == b"CONNECT":
+    if target[:1] != b"/" or target[:2] == b"//" or method == b"CONNECT":
         _normalise_target(request)
     return request
 
@@ -356,6 +356,9 @@ def _normalise_target(request: RequestHead) -> None:
         if request.method != b"OPTIONS":
             raise BadRequest("Only OPTIONS can have the target *.")
         return
+    if request.target[:1] == b"/":
+        request.target = _one_slash(request.target)
+        return
     match = _ABSOLUTE_FORM.fullmatch(request.target)
     # RFC 9110 section 4.2.1: an http URL without a host is invalid.
     if match is None or match[1].startswith(b":") or not _HOST.fullmatch(match[1]):
@@ -364,6 +367,12 @@ def _normalise_target(request: RequestHead) -> None:
     if rest[:1] != b"/":
         # RFC 9112 section 3.2.4: OPTIONS without a path is about the server.
         rest = b"*" if request.method == b"OPTIONS" and not rest else b"/" + rest
-    request.target = rest
+    request.target = _one_slash(rest)
     # RFC 9112 section 3.2.2: the authority replaces the Host header.
     request.headers = [(b"host", match[1]), *(pair for pair in request.headers if pair[0] != b"host")]
+
+
+def _one_slash(target: bytes) -> bytes:
+    """Return the target with one slash at its beginning. Zaqar routes ``//v2/queues`` as ``/v2/queues``, and a target
+    that begins with two is an authority for programs that resolve it (RFC 3986 section 4.2)."""
+    return b"/" + target.lstrip(b"/") if target[:2] == b"//" else target

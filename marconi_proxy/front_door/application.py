@@ -29,7 +29,15 @@ from marconi_proxy.front_door.relay import Asgi, Receive, Scope, Send, respond
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.worker import Worker
 from marconi_proxy.front_door.write_gate import Late
-from marconi_proxy.routing.headers import PSEUDONYM, REQUEST_RULES, BadHead, read_head, recognised_head
+from marconi_proxy.routing.headers import (
+    PSEUDONYM,
+    REQUEST_RULES,
+    BadHead,
+    answer_headers,
+    read_head,
+    recognised_head,
+    take_hop,
+)
 from marconi_proxy.upstream.errors import Closed, UpstreamError
 from marconi_proxy.upstream.exchange import Ending
 from serving.buffered_request import BufferedRequest
@@ -41,6 +49,9 @@ LOG = logging.getLogger(__name__)
 _LOOPS = 100
 
 _METHODS = {method: method.decode() for method in METHODS}
+
+# RFC 9110 section 7.6.2: the methods that Max-Forwards is about.
+_COUNTS_HOPS = frozenset({"OPTIONS", "TRACE"})
 
 
 class FrontDoor:
@@ -64,13 +75,16 @@ class FrontDoor:
             return
         request_id = self._new_id()
         try:
-            head = read_head(scope["headers"])
+            head = read_head(scope["headers"], scope["http_version"])
         except BadHead as error:
             self._refuse(scope, bad_request(f"{error}."), request_id)
             return
         request_id = head.request_id or request_id
         if head.via is not None and self.worker.own in head.via:
             self._refuse_loop(scope, request_id)
+            return
+        if scope["method"] in _COUNTS_HOPS and (scope["target"] == b"*" or not take_hop(head)):
+            self._answer_last_hop(scope, request_id)
             return
         call = Call(scope["method"], scope["target"], head, request_id)
         call.go_by(Asgi(scope, receive, send))
@@ -87,10 +101,10 @@ class FrontDoor:
             scope = request.scope
             method, target = scope["method"], scope["target"]
             try:
-                head = read_head(scope["headers"])
+                head = read_head(scope["headers"], scope["http_version"])
             except BadHead:
                 return False
-            if head.via is not None and self.worker.own in head.via:
+            if method in _COUNTS_HOPS or (head.via is not None and self.worker.own in head.via):
                 return False
         return self._fast_path.try_to_send(Call(method, target, head, self._new_id()), request)
 
@@ -100,6 +114,14 @@ class FrontDoor:
 
     def _new_id(self) -> bytes:
         return self._id_prefix + b"%012x" % next(self._ids)
+
+    def _answer_last_hop(self, scope: Scope, request_id: bytes) -> None:
+        """Answer an OPTIONS or TRACE request that asks this server, not a partition (RFC 9110 section 9.3.7)."""
+        if scope["method"] == "OPTIONS":
+            respond(scope, 200, answer_headers([], request_id), b"")
+            return
+        refused = RequestRefused(501, "Not implemented", "TRACE is not supported. The request was not processed.")
+        self._refuse(scope, refused, request_id)
 
     # -- life of the worker ------------------------------------------------------------------------------------------
 

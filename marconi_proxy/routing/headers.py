@@ -5,6 +5,7 @@ Works on raw ``(name, value)`` pairs of bytes with lower-case names, as they com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import Enum, auto
 
@@ -32,6 +33,7 @@ HOP_BY_HOP = frozenset(
 )
 # Answers also lose the headers of our own server, and those of marconi-partition for the proxy alone.
 DROPPED_FROM_ANSWERS = HOP_BY_HOP | {b"date", b"server", b"x-marconi-store", b"x-marconi-fences"}
+_HOPS = re.compile(rb"[0-9]{1,9}")
 # The epoch of its placement by which a write is sent.
 EPOCH = b"x-marconi-epoch"
 
@@ -88,10 +90,13 @@ class RequestHead:
     ``lines``: what is forwarded, serialised, without Host, Content-Length, Via, X-Forwarded-* and request id.
     ``project``: the bytes of X-Project-Id, None if absent. ``length``: Content-Length, None if absent. ``chunked``: the
     body comes without a length. ``via``, ``forwarded_for``, ``request_id``: as received. ``is_signed``: it carries
-    URL-Signature.
+    URL-Signature. ``version``: of HTTP, as received.
     """
 
-    __slots__ = ("chunked", "forwarded_for", "is_signed", "length", "lines", "pairs", "project", "request_id", "via")
+    __slots__ = (
+        *("chunked", "forwarded_for", "is_signed", "length", "lines", "pairs", "project", "request_id", "version"),
+        "via",
+    )
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class RequestHead:
         forwarded_for: bytes | None = None,
     ) -> None:
         self.pairs = pairs
+        self.version = b"1.1"
         self.lines = lines
         self.project = project
         self.length = length
@@ -148,9 +154,10 @@ class RequestHead:
         return found
 
 
-def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
-    """Read the headers of a request, in one pass. Raises BadHead."""
+def read_head(pairs: Sequence[tuple[bytes, bytes]], version: str = "1.1") -> RequestHead:
+    """Read the headers of a request of this version of HTTP, in one pass. Raises BadHead."""
     head = RequestHead(pairs)
+    head.version = version.encode()
     lines: list[bytes] = []
     for name, value in pairs:
         part = _PARTS.get(name)
@@ -161,7 +168,8 @@ def read_head(pairs: Sequence[tuple[bytes, bytes]]) -> RequestHead:
         elif part is _Part.CONNECTION:
             if value != b"keep-alive" and value != b"close" and _named(value):
                 named = _named(b",".join(v for n, v in pairs if n == b"connection"))
-                return read_head([pair for pair in pairs if pair[0] not in named and pair[0] != b"connection"])
+                kept = [pair for pair in pairs if pair[0] not in named and pair[0] != b"connection"]
+                return read_head(kept, version)
         elif part is not _Part.DROP:
             head._note(part, name, value, lines)
     head.lines = b"".join(lines)
@@ -207,6 +215,20 @@ def _named(connection: bytes) -> frozenset[bytes]:
     return frozenset(named - _ORDINARY_OPTIONS - _NOT_DROPPABLE - HOP_BY_HOP)
 
 
+def take_hop(head: RequestHead) -> bool:
+    """Count a hop in the Max-Forwards of an OPTIONS or TRACE request, in ``head.lines`` (RFC 9110 section 7.6.2).
+
+    Returns False if none is left: the request must not be forwarded. An invalid value is forwarded unchanged.
+    """
+    value = head.get(b"max-forwards")
+    if value is None or not _HOPS.fullmatch(value):
+        return True
+    left = int(value)
+    rest = read_head([pair for pair in head.pairs if pair[0] != b"max-forwards"])
+    head.lines = rest.lines + b"max-forwards: %d\r\n" % max(0, left - 1)
+    return left > 0
+
+
 def pseudonym(identity: str) -> bytes:
     """Return the name of the front doors of a catalog with this identity in the Via of forwarded requests."""
     return PSEUDONYM + b"-" + identity.encode()
@@ -223,7 +245,9 @@ def added_lines(
     forwarded_for = peer
     if trust_forwarded_for and head.forwarded_for:
         forwarded_for = head.forwarded_for + b", " + peer if peer else head.forwarded_for
-    via = b"1.1 " + own if head.via is None else head.via + b", 1.1 " + own
+    via = b"%b %b" % (head.version, own)
+    if head.via is not None:
+        via = head.via + b", " + via
     return b"via: %b\r\nx-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-openstack-request-id: %b\r\n" % (
         via,
         forwarded_for,

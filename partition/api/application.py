@@ -37,6 +37,8 @@ class Application:
     async def _answer(self, call: Call) -> Answer:
         match = routes.match(call.path)
         if match is None:
+            if call.method == "OPTIONS" and call.path == "*":  # the server as a whole
+                return Answer(200, (JSON,))
             raise NotFound
         route = match.route
         if call.method == "OPTIONS":

@@ -122,6 +122,7 @@ class Worker:
             "target": target.encode(),
             "headers": headers,
             "client": ("192.0.2.1", 12345),
+            "http_version": "1.1",
             "scheme": "http",
             "extensions": {},
         }

@@ -300,6 +300,7 @@ def _targets() -> list[Case]:
         "a backslash": b"/v1\\queues/smuggled",
         "a file": b"/etc/passwd",
         "a script": b"/cgi-bin/.%252e/.%252e/bin/sh",
+        "an authority after two slashes": b"//elsewhere/v1/queues/smuggled",
         "another server's": b"/.env",
         "a metric": b"/metrics",
         "the inventory": b"/v1/inventory",
@@ -347,6 +348,9 @@ def _targets() -> list[Case]:
         {
             "in absolute form": make(b"q").replace(b"/v1", b"http://elsewhere:81/v1", 1),
             "in absolute form of https": make(b"q").replace(b"/v1", b"HTTPS://elsewhere/v1", 1),
+            "with two slashes at its beginning": make(b"q").replace(b"/v1", b"//v1", 1),
+            "with many slashes at its beginning": make(b"q").replace(b"/v1", b"/" * 100 + b"v1", 1),
+            "in absolute form with two slashes": make(b"q").replace(b"/v1", b"http://x//v1", 1),
             "in absolute form of an address": make(b"q").replace(b"/v1", b"http://[::1]:1/v1", 1),
         },
     )
@@ -816,6 +820,58 @@ def _pipelines() -> list[Case]:
     ]
 
 
+def _hops() -> list[Case]:
+    """RFC 9110 section 7.6.2. marconi-partition is where requests end in any case."""
+    line = b" /v1/queues/q"
+    cases = [
+        Case(
+            f"Max-Forwards of OPTIONS: {value!r}",
+            request(b"OPTIONS" + line, b"Max-Forwards: " + value),
+            (200,),
+            seen=(),
+        )
+        for value in (b"0", b"00", b"000000000")
+    ]
+    # The partition of the tests does not know OPTIONS.
+    cases += [
+        Case(
+            f"Max-Forwards of OPTIONS: {value!r}",
+            request(b"OPTIONS" + line, b"Max-Forwards: " + value),
+            (405,),
+            node_statuses=(200,),
+            seen=("OPTIONS /v1/queues/q",),
+        )
+        for value in (b"1", b"999999999", b"x", b"-1", b"")
+    ]
+    return [
+        *cases,
+        Case(
+            "Max-Forwards of TRACE: 0",
+            request(b"TRACE" + line, b"Max-Forwards: 0"),
+            (501,),
+            node_statuses=(405,),
+            seen=(),
+        ),
+        Case(
+            "Max-Forwards of TRACE: 3",
+            request(b"TRACE" + line, b"Max-Forwards: 3"),
+            (405,),
+            seen=("TRACE /v1/queues/q",),
+        ),
+        Case(
+            "TRACE with a body",
+            request(b"TRACE" + line, sized(SMUGGLED), body=SMUGGLED),
+            (405,),
+            seen=("TRACE /v1/queues/q",),
+        ),
+        Case("OPTIONS of the server", request(b"OPTIONS *"), (200,), seen=()),
+        Case("OPTIONS of the server in absolute form", request(b"OPTIONS http://x"), (200,), seen=()),
+        Case(
+            "OPTIONS of the server with a body", request(b"OPTIONS *", sized(SMUGGLED), body=SMUGGLED), (200,), seen=()
+        ),
+    ]
+
+
 def _old_clients() -> list[Case]:
     old = b"HTTP/1.0"
     return [
@@ -857,6 +913,7 @@ CASES: tuple[Case, ...] = (
     *_upgrades(),
     *_connections(),
     *_pipelines(),
+    *_hops(),
     *_old_clients(),
     *unfinished(
         "unfinished",

@@ -87,6 +87,7 @@ class Client:
                 (b"content-length", str(len(self.body)).encode()),
             ],
             "client": ("127.0.0.1", 1),
+            "http_version": "1.1",
             "scheme": "http",
             "extensions": {CALL: self},
         }

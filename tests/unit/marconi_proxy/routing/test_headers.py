@@ -20,6 +20,7 @@ from marconi_proxy.routing.headers import (
     pseudonym,
     read_head,
     recognised_head,
+    take_hop,
 )
 from serving.head_recogniser import TWINS, RequestRecogniser, ResponseRecogniser
 
@@ -229,6 +230,36 @@ def test_the_first_hop() -> None:
 def test_a_further_hop() -> None:
     assert added([(b"via", b"1.0 fred")], scheme=b"https")[b"via"] == b"1.0 fred, 1.1 marconi-proxy-0a1b"
     assert added([], scheme=b"https")[b"x-forwarded-proto"] == b"https"
+
+
+@pytest.mark.parametrize(("before", "via"), [([], b"1.0 ours"), ([(b"via", b"1.1 fred")], b"1.1 fred, 1.0 ours")])
+@pytest.mark.parametrize("connection", [[], [(b"connection", b"x-a")]])
+def test_via_has_the_version_that_was_received(before: Pairs, connection: Pairs, via: bytes) -> None:
+    head = read_head([*before, *connection], "1.0")
+    assert b"via: %b\r\n" % via in added_lines(head, b"", b"http", ID, b"ours", trust_forwarded_for=False)
+
+
+# -- Max-Forwards ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "goes_on", "forwarded"),
+    [
+        ([], True, []),
+        ([b"0"], False, [b"0"]),
+        ([b"1"], True, [b"0"]),
+        ([b"007"], True, [b"6"]),
+        ([b"5", b"9"], True, [b"8"]),
+        ([b"-1"], True, [b"-1"]),
+        ([b"1,1"], True, [b"1,1"]),
+        ([b"9" * 400], True, [b"9" * 400]),
+    ],
+)
+def test_a_hop_is_counted(given: list[bytes], goes_on: bool, forwarded: list[bytes]) -> None:
+    """RFC 9110 section 7.6.2."""
+    head = read_head([(b"x-a", b"b"), *((b"max-forwards", value) for value in given), (b"te", b"trailers")])
+    assert take_hop(head) is goes_on
+    assert head.lines == b"x-a: b\r\n" + b"".join(b"max-forwards: %b\r\n" % value for value in forwarded)
 
 
 def test_the_request_id_of_a_client_is_kept() -> None:
