@@ -1,16 +1,20 @@
-"""How fast the front door forwards, next to nginx doing the same on the same core.
+"""How fast the front door forwards, next to nginx and HAProxy doing the same on the same core.
 
-One run starts a stub host (nginx answering 550 bytes of JSON, or a small one of our own where nginx is missing), a
-front door with one worker, and nginx as a plain keep-alive proxy. Proxies are pinned to one core, load and stub to
-another. Rounds alternate between the proxies, so that a noisy machine disturbs both; medians and their ratio are
-printed. Rates of different runs cannot be compared. The processor time of a call (us) is that of the proxy's processes,
-in user and kernel mode, and hardly depends on the machine's other load; ``cpu_ratio`` is nginx's divided by ours.
+One run starts a stub host (nginx answering 550 bytes of JSON, or a small one of our own where nginx is missing), front
+doors of one worker each, with the compiled recogniser of heads and with the pure one, and nginx and HAProxy as plain
+keep-alive proxies, where they are installed. All proxies are pinned to one core, load and stub to another. Rounds
+alternate between the proxies, so that a noisy machine disturbs all alike; medians are printed, and ``ratio``, the rate
+as a share of nginx's. Rates of different runs cannot be compared. The processor time of a call (us) is that of the
+proxy's processes, in user and kernel mode; ``cpu_ratio`` is nginx's divided by it. In ``different``, no two requests
+have the same head.
 
-    python -m bench.front_door                       GET and POST 1 KiB, 32 connections, 3 rounds of 4 seconds
+    python -m bench.front_door                            32 connections, 3 rounds of 4 seconds
+    python -m bench.front_door --rounds 7 --connections 1 32 256
     python -m bench.front_door --seconds 10 -f json
 
-The comparison needs nginx, and the load wrk (Debian packages nginx-light and wrk). Without wrk, ``bench.load`` makes
-the load; it is slower than nginx, so that ratios are too high, and a line below the table points that out.
+The comparison needs nginx or haproxy, and the load wrk (Debian packages nginx-light, haproxy, wrk). Without wrk,
+``bench.load`` makes the load; it is slower than nginx, so that ratios are too high, and a line below the table points
+that out.
 """
 
 from __future__ import annotations
@@ -28,11 +32,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from catalog import open_catalog
 from catalog.model import API_VERSIONS, Partition
+from serving.head_recogniser import COMPILED
 
 HEADERS = {"Client-ID": "3381af92-2b9e-11e3-b191-71861300734c", "X-Project-Id": "bench"}
 PATH = "/v2/queues/orders/messages"
@@ -63,6 +68,21 @@ http {{
   }}
 }}
 """
+HAPROXY_CONF = """
+global
+  nbthread 1
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend front
+  bind 127.0.0.1:{port}
+  default_backend stub
+backend stub
+  http-reuse always
+  server stub 127.0.0.1:{stub}
+"""
 
 
 def free_port() -> int:
@@ -83,10 +103,17 @@ def wait_for(port: int, seconds: float = 20.0) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], core: int, port: int, log: Path) -> Iterator[int]:
+def running(
+    command: list[str], core: int, port: int, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[int]:
     """Run a server pinned to ``core`` (its children too) until the block ends. Yields its process id."""
     with log.open("wb") as output:
-        server = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=output, stderr=output)
+        server = subprocess.Popen(
+            ["taskset", "-c", str(core), *command],
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+        )
         try:
             try:
                 wait_for(port)
@@ -120,14 +147,32 @@ async def register(uri: str, host: str) -> None:
     await catalog.close()
 
 
+# Each request has another id, in a header that proxies pass on.
+DIFFERENT = """
+local count = 0
+request = function()
+  count = count + 1
+  wrk.headers["X-Auth-Token"] = string.format("%032x", count)
+  return wrk.format()
+end
+"""
+
+
 def wrk_load(
     port: int, method: str, connections: int, seconds: int, core: int, directory: Path, path: str = PATH
 ) -> dict[str, float]:
-    """Return requests/s and latency in ms (p50, p99) of one wrk run. Raises RuntimeError if any answer was an error."""
+    """Return requests/s and latency in ms (p50, p99) of one wrk run. Raises RuntimeError if any answer was an error.
+
+    ``method``: GET or POST, with " different" after it for heads that all differ.
+    """
     script = directory / f"{method}.lua"
+    method, _, different = method.partition(" ")
     body = f"wrk.body = '{POST}'\n" if method == "POST" else ""
     headers = "".join(f"wrk.headers['{name}'] = '{value}'\n" for name, value in HEADERS.items())
-    script.write_text(f"wrk.method = '{method}'\n{body}{headers}wrk.headers['Content-Type'] = 'application/json'\n")
+    more = DIFFERENT if different else ""
+    script.write_text(
+        f"wrk.method = '{method}'\n{body}{headers}wrk.headers['Content-Type'] = 'application/json'\n{more}"
+    )
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"),
@@ -155,7 +200,8 @@ def _latency(output: str, percentile: str) -> float:
 def python_load(
     port: int, method: str, connections: int, seconds: int, core: int, _: Path, path: str = PATH
 ) -> dict[str, float]:
-    """Return the figures of ``wrk_load``, from a run of ``bench.load`` in a process of its own."""
+    """Return the figures of ``wrk_load``, from a run of ``bench.load`` in a process of its own; all heads are alike."""
+    method = method.partition(" ")[0]
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), sys.executable, "-m", "bench.load", "--connections", str(connections)),
@@ -172,68 +218,88 @@ def python_load(
 
 
 def measure(arguments: argparse.Namespace, directory: Path) -> list[dict[str, object]]:
-    """Run the bench; return a row for each method and number of connections."""
+    """Run the bench; return a row for each kind of request, number of connections, and proxy."""
     load_core, proxy_core = 0, 1
-    has_nginx = shutil.which("nginx") is not None
     load = wrk_load if shutil.which("wrk") else python_load
-    stub_port, ours, theirs = free_port(), free_port(), free_port()
+    stub_port = free_port()
     uri = f"sqlite:///{directory}/catalog.sqlite"
     stub = (
         nginx(directory, "stub", STUB_CONF.format(dir=directory, port=stub_port, answer=ANSWER))
-        if has_nginx
+        if shutil.which("nginx")
         else [sys.executable, "-m", "bench.stub", "--port", str(stub_port), "--answer", ANSWER]
     )
-    front_door = [
-        *(str(Path(sys.executable).with_name("marconi-proxy")), "serve", "public", "--catalog", uri),
-        *("--bind", f"127.0.0.1:{ours}", "--workers", "1"),
-    ]
+    program = str(Path(sys.executable).with_name("marconi-proxy"))
     with contextlib.ExitStack() as stack:
         stack.enter_context(running(stub, load_core, stub_port, directory / "stub.out"))
         asyncio.run(register(uri, f"http://127.0.0.1:{stub_port}"))
-        pid = stack.enter_context(running(front_door, proxy_core, ours, directory / "front_door.out"))
-        proxies = {"front door": (ours, pid)}
-        if has_nginx:
-            conf = PROXY_CONF.format(dir=directory, port=theirs, stub=stub_port)
-            command = nginx(directory, "proxy", conf)
-            pid = stack.enter_context(running(command, proxy_core, theirs, directory / "proxy.out"))
-            proxies["nginx"] = (theirs, pid)
-        # The first post places the queue, so that only forwarding is measured.
-        load(ours, "POST", 1, 1, load_core, directory)
+        proxies: dict[str, tuple[int, int]] = {}
+
+        def start(name: str, command: Callable[[int], list[str]], environment: dict[str, str] | None = None) -> None:
+            port = free_port()
+            log = directory / f"{name}.out"
+            proxies[name] = port, stack.enter_context(running(command(port), proxy_core, port, log, environment))
+
+        def front_door(port: int) -> list[str]:
+            return [program, "serve", "public", "--catalog", uri, "--bind", f"127.0.0.1:{port}", "--workers", "1"]
+
+        def haproxy(port: int) -> list[str]:
+            conf = directory / "haproxy.conf"
+            conf.write_text(HAPROXY_CONF.format(port=port, stub=stub_port))
+            return [str(shutil.which("haproxy")), "-db", "-f", str(conf)]
+
+        if COMPILED:
+            start("compiled", front_door)
+        start("pure", front_door, {"MARCONI_PURE": "1"})
+        if shutil.which("nginx"):
+            conf = PROXY_CONF.replace("{port}", "{{port}}").format(dir=directory, stub=stub_port)
+            start("nginx", lambda port: nginx(directory, "proxy", conf.replace("{port}", str(port))))
+        if shutil.which("haproxy"):
+            start("haproxy", haproxy)
+        for name in ("compiled", "pure"):
+            if name in proxies:
+                # The first post places the queue, so that only forwarding is measured.
+                load(proxies[name][0], "POST", 1, 1, load_core, directory)
         rows = []
-        for method, connections in (("GET", arguments.connections), ("POST", arguments.connections), ("GET", 1)):
-            runs: dict[str, list[dict[str, float]]] = {name: [] for name in proxies}
-            for _ in range(arguments.rounds):
-                for name, (port, pid) in proxies.items():
-                    before = processor_time(pid)
-                    run = load(port, method, connections, arguments.seconds, load_core, directory)
-                    run["us"] = (processor_time(pid) - before) / (run["rate"] * arguments.seconds) * 1e6
-                    runs[name].append(run)
-            rows.append(summarise(method, connections, runs))
+        for kind in ("GET", "POST", "GET different"):
+            for connections in arguments.connections:
+                runs: dict[str, list[dict[str, float]]] = {name: [] for name in proxies}
+                for _ in range(arguments.rounds):
+                    for name, (port, pid) in proxies.items():
+                        before = processor_time(pid)
+                        run = load(port, kind, connections, arguments.seconds, load_core, directory)
+                        run["us"] = (processor_time(pid) - before) / (run["rate"] * arguments.seconds) * 1e6
+                        runs[name].append(run)
+                rows += summarise(f"{kind} x {connections}", runs)
         return rows
 
 
-def summarise(method: str, connections: int, runs: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    """Return the medians over rounds. ``ratio``: our rate by nginx's; ``added_p50_ms``: our p50 less nginx's."""
+def summarise(request: str, runs: dict[str, list[dict[str, float]]]) -> list[dict[str, object]]:
+    """Return a row of medians over rounds for each proxy. ``added_p50_ms``: its p50 less nginx's."""
 
     def median(name: str, figure: str) -> float:
         return statistics.median(run[figure] for run in runs[name])
 
-    row: dict[str, object] = {"request": f"{method} x {connections}", "ours_rps": round(median("front door", "rate"))}
-    row["ours_us"] = round(median("front door", "us"), 1)
-    row["ours_p50_ms"] = round(median("front door", "p50"), 3)
-    row["ours_p99_ms"] = round(median("front door", "p99"), 3)
-    if "nginx" in runs:
-        row["nginx_rps"] = round(median("nginx", "rate"))
-        row["ratio"] = round(median("front door", "rate") / median("nginx", "rate"), 3)
-        row["nginx_us"] = round(median("nginx", "us"), 1)
-        row["cpu_ratio"] = round(median("nginx", "us") / median("front door", "us"), 3)
-        row["added_p50_ms"] = round(median("front door", "p50") - median("nginx", "p50"), 3)
-    return row
+    rows = []
+    for name in runs:
+        row: dict[str, object] = {
+            "request": request,
+            "proxy": name,
+            "rps": round(median(name, "rate")),
+            "us": round(median(name, "us"), 1),
+            "p50_ms": round(median(name, "p50"), 3),
+            "p99_ms": round(median(name, "p99"), 3),
+        }
+        if "nginx" in runs:
+            row["ratio"] = round(median(name, "rate") / median("nginx", "rate"), 3)
+            row["cpu_ratio"] = round(median("nginx", "us") / median(name, "us"), 3)
+            row["added_p50_ms"] = round(median(name, "p50") - median("nginx", "p50"), 3)
+        rows.append(row)
+    return rows
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=int, nargs="+", default=[32])
     parser.add_argument("--seconds", type=int, default=4, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-f", "--format", choices=["table", "json"], default="table")
