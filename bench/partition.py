@@ -18,6 +18,9 @@ the generator's.
 
 --stocked N compares two stores instead: a new one, and one with N messages in 30 queues of 10 projects, of which three
 are in use. A ratio near 1 means that a full store is as fast as an empty one.
+
+--tree DIRECTORY compares two versions of our node instead: the one in this checkout, and the one in DIRECTORY, such as
+``git worktree add DIRECTORY main`` makes. The ratio is that of this checkout to the other.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ examples:
   python -m bench.partition --workers 2 --seconds 10 --rounds 5 -f json
   python -m bench.partition --only sqlite --load lists         only lists, on our node on SQLite
   python -m bench.partition --stocked 1000000 --only sqlite    an empty store and a full one
+  python -m bench.partition --tree /tmp/main --only sqlite     this checkout and another one
 """
 
 LOAD_CORE = 0
@@ -115,12 +119,14 @@ class Stage:
             self._mongod = self._stack.enter_context(replica_set)
         return self._mongod
 
-    def node(self, name: str, storage: str, *, versus: bool = False) -> Contestant:
-        """Start our node on a store."""
+    def node(self, name: str, storage: str, *, versus: bool = False, tree: str | None = None) -> Contestant:
+        """Start our node on a store, from the checkout ``tree``; without one, from this checkout."""
         home = self._directory / name
         home.mkdir()
+        # ``python -m`` imports from its working directory first.
+        launcher = ("env", "-C", tree, sys.executable) if tree else (sys.executable,)
         with pinned(self._cores):
-            node = start_partition(storage, home, workers=self._workers)
+            node = start_partition(storage, home, workers=self._workers, launcher=launcher)
         self._stack.callback(node.process.stop)
         return Contestant(name, node.url, versus)
 
@@ -154,6 +160,12 @@ def empty_and_full(stage: Stage, scheme: str, messages: int) -> list[Contestant]
     asyncio.run(fill(full, messages))
     print(f"{scheme}: stocked {messages} messages in {time.monotonic() - begin:.0f} s", file=sys.stderr)
     return [stage.node("full", full), stage.node("empty", stage.storage(scheme, "empty"), versus=True)]
+
+
+def two_trees(stage: Stage, scheme: str, tree: str) -> list[Contestant]:
+    """Start our node twice: from this checkout, and from ``tree``."""
+    other = stage.node("other", stage.storage(scheme, "other"), versus=True, tree=tree)
+    return [stage.node("this", stage.storage(scheme, "this")), other]
 
 
 async def fill(uri: str, messages: int) -> None:
@@ -262,6 +274,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=CONTESTANTS, help="may be repeated; all, if not given")
     parser.add_argument("--load", action="append", choices=list(ROWS), help="may be repeated; all, if not given")
     parser.add_argument("--stocked", type=int, metavar="N", help="compare a store with N messages and an empty one")
+    parser.add_argument("--tree", metavar="DIRECTORY", help="compare the node of this checkout and of another one")
     parser.add_argument(
         "--directory", help="directory of the files, on a disk like that of production (a temporary one)"
     )
@@ -271,14 +284,17 @@ def main() -> int:
         parser.error("two cores are needed: one for the servers, one for the load")
     arguments.load = arguments.load or list(ROWS)
     wanted = tuple(arguments.only or CONTESTANTS)
-    if arguments.stocked:
-        schemes = [scheme for scheme in STORAGES if scheme in wanted]
-        if len(schemes) != 1 or missing(wanted):
-            parser.error("--stocked needs one storage that is installed: --only sqlite or --only mongodb")
+    schemes = [scheme for scheme in STORAGES if scheme in wanted]
+    if arguments.stocked and arguments.tree:
+        parser.error("--stocked and --tree exclude each other")
+    if (arguments.stocked or arguments.tree) and (len(schemes) != 1 or missing(wanted)):
+        parser.error("--stocked and --tree need one storage that is installed: --only sqlite or --only mongodb")
 
     def start(stage: Stage) -> list[Contestant]:
         if arguments.stocked:
             return empty_and_full(stage, schemes[0], arguments.stocked)
+        if arguments.tree:
+            return two_trees(stage, schemes[0], arguments.tree)
         return side_by_side(stage, wanted)
 
     with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.directory) as directory:
