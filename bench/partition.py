@@ -41,7 +41,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from bench import messaging
-from bench.front_door import free_port, running
+from bench.front_door import free_port, processor_time, running
 from partition.model.message import NewMessage
 from partition.model.queue import QueueKey
 from partition.storage.opening import GROUP, open_storage
@@ -78,10 +78,11 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Contestant:
-    """A running server. ``versus``: the others are compared with this one."""
+    """A running server, by its process. ``versus``: the others are compared with this one."""
 
     name: str
     url: str
+    pid: int
     versus: bool = False
 
 
@@ -128,14 +129,14 @@ class Stage:
         with pinned(self._cores):
             node = start_partition(storage, home, workers=self._workers, launcher=launcher)
         self._stack.callback(node.process.stop)
-        return Contestant(name, node.url, versus)
+        return Contestant(name, node.url, node.process.pid, versus)
 
     def zaqar(self) -> Contestant:
         """Start Zaqar 16 on the MongoDB of this run."""
         mongodb = self.mongod().uri()
         with pinned(self._cores):
             server = self._stack.enter_context(zaqar("16", mongodb, workers=self._workers, threads=ZAQAR_THREADS))
-        return Contestant("zaqar", server.url, versus=True)
+        return Contestant("zaqar", server.url, server.process.pid, versus=True)
 
 
 def missing(wanted: tuple[str, ...]) -> list[str]:
@@ -199,6 +200,14 @@ def load(name: str, url: str, arguments: argparse.Namespace) -> Figures:
     return found
 
 
+def measured(name: str, contestant: Contestant, arguments: argparse.Namespace) -> Figures:
+    """``load``, with the server's processor time for each event in µs as ``cpu``; the store's own is not in it."""
+    before = processor_time(contestant.pid)
+    found = load(name, contestant.url, arguments)
+    used = processor_time(contestant.pid) - before
+    return {**found, "cpu": used * 1e6 / (found["rate"] * arguments.seconds)}
+
+
 def ceilings(arguments: argparse.Namespace, directory: Path, core: int) -> Figures:
     """Return the rate of each load against a stub on a core of the servers."""
     message = {"href": "/v2/queues/q/messages/1", "ttl": 1, "age": 0, "body": messaging.BODY}
@@ -226,7 +235,7 @@ def measure(
                 # The last server of one round is the first of the next.
                 for contestant in contestants if turn % 2 == 0 else reversed(contestants):
                     print(f"round {turn + 1} of {arguments.rounds}: {name} on {contestant.name}", file=sys.stderr)
-                    runs[contestant.name].append(load(name, contestant.url, arguments))
+                    runs[contestant.name].append(measured(name, contestant, arguments))
             lines += [summarise(name, contestant, contestants, runs, ceiling) for contestant in contestants]
         return lines
 
@@ -247,6 +256,7 @@ def summarise(
         "server": contestant.name,
         "per_second": round(statistics.median(run["rate"] for run in own)),
         "ratio": round(statistics.median(ratios), 2) if ratios else None,
+        "cpu_us": round(statistics.median(run["cpu"] for run in own)),
         "p50_ms": round(statistics.median(run["p50"] for run in own), 2),
         "p99_ms": round(statistics.median(run["p99"] for run in own), 2),
         "slowest": round(min(run["rate"] for run in own)),

@@ -44,8 +44,15 @@ def base_scope(connection: Connection, head: RequestHead) -> Scope:
         "target": head.target,
         "headers": head.headers,
         "client": connection.client,
+        "server": connection.sockname,
         "scheme": "http",
     }
+
+
+def path_and_query(target: bytes) -> tuple[str, bytes]:
+    """Split a request target into the decoded path and the raw query."""
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    return unquote(path.decode("ascii")), query
 
 
 class AsgiCall:
@@ -82,21 +89,17 @@ class AsgiCall:
 
     def start(self, application: Application) -> None:
         """Run the application in a task."""
-        tasks = self._connection.server.tasks
-        task = self._connection.server.loop.create_task(self._run(application))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        self._connection.server.start(self._run(application))
 
     async def _run(self, application: Application) -> None:
         connection, head = self._connection, self._head
-        path, _, query = head.target.partition(b"#")[0].partition(b"?")
+        path, query = path_and_query(head.target)
         scope = base_scope(connection, head)
         scope |= {
             "asgi": _ASGI,
-            "server": connection.sockname,
             "root_path": "",
-            "path": unquote(path.decode("ascii")),
-            "raw_path": path,
+            "path": path,
+            "raw_path": head.target.partition(b"#")[0].partition(b"?")[0],
             "query_string": query,
             "extensions": {CALL: self},
         }

@@ -2,14 +2,15 @@
 
 ASGI costs a scope, a task and three awaited messages for each request, which is more than forwarding costs. So the
 application is offered such a request first: ``application.try_fast_path(request) -> bool``. After True, the application
-calls ``respond`` or ``hand_over``, once, at any time. After False, the request goes by ASGI. An application that has a
-``recognise`` (``serving.head_recogniser``) gets its result along with the request, without the general parser.
+calls ``respond`` or ``hand_over``, once, at any time; ``start`` runs work that waits. After False, the request goes by
+ASGI. An application that has a ``recognise`` (``serving.head_recogniser``) gets its result along with the request,
+without the general parser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 from serving.asgi import Application, AsgiCall, Scope, base_scope
 from serving.head_recogniser import METHODS, Request
@@ -68,6 +69,10 @@ class BufferedRequest:
             assert self.recognised is not None
             self._head = parse_head(self._received[: self.recognised[0] - 2])
         return self._head
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work``, which responds in the end, in a task."""
+        self._connection.server.start(work)
 
     def respond(self, status: int, headers: Iterable[Header] | bytes, body: bytes) -> None:
         """Send a complete answer, framed as ``whole_response`` has it, or ``response_of_lines`` if ``headers`` are

@@ -6,8 +6,8 @@ import asyncio
 import email.utils
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from serving.connection import Connection
 from serving.deadlines import Deadlines
@@ -69,6 +69,12 @@ class Server:
     def connect(self) -> Connection:
         """Return the protocol of a new connection."""
         return Connection(self)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` for a request in a task, which ``close`` cancels at the latest."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def date_line(self) -> bytes:
         """Return the line of the Date header (RFC 9110 section 6.6.1)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from partition.admin import inventory
 from partition.api.answer import Answer, error
-from partition.api.application import Receive, Scope, Send, send_answer
+from partition.api.application import Receive, Scope, Send, asgi_call, send_answer
 from partition.api.call import Call
 from partition.api.node import Node
 from partition.api.refusals import Faults
@@ -20,7 +20,7 @@ class AdminApplication:
         self._faults = Faults(node.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = Call(scope["method"], scope["path"], scope["query_string"], dict(scope["headers"]), receive)
+        call = asgi_call(scope, receive)
         try:
             answer = await self._answer(call)
         except Exception as fault:

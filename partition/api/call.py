@@ -15,7 +15,6 @@ from partition.validation import headers, json_document
 from partition.validation.query import Query
 from partition.validation.queue import check_name
 
-Receive = Callable[[], Awaitable[Any]]
 _PROJECT = b"x-project-id"
 _CLIENT = b"client-id"
 _MAX_LENGTH_DIGITS = 18
@@ -37,23 +36,29 @@ class Call:
     """One request.
 
     ``path`` is decoded, ``query`` parsed on demand. ``key`` names the queue or topic in the path; ``item`` is the
-    message, claim or subscription in it. ``client`` identifies the client, None without a Client-ID.
+    message, claim or subscription in it. ``client`` identifies the client, None without a Client-ID. ``read`` returns
+    the whole body, and raises Disconnected.
     """
 
-    __slots__ = ("_query", "_receive", "client", "dialect", "headers", "item", "key", "method", "path", "raw_query")
+    __slots__ = ("_query", "_read", "client", "dialect", "headers", "item", "key", "method", "path", "raw_query")
 
     def __init__(
-        self, method: str, path: str, raw_query: bytes, header_list: Mapping[bytes, bytes], receive: Receive
+        self,
+        method: str,
+        path: str,
+        raw_query: bytes,
+        headers: Mapping[bytes, bytes],
+        read: Callable[[], Awaitable[bytes]],
     ) -> None:
         self.method = method
         self.path = path
         self.raw_query = raw_query
-        self.headers = header_list
+        self.headers = headers
         self.dialect: Dialect | None = None
         self.key = QueueKey(NO_PROJECT, "")
         self.item = ""
         self.client: bytes | None = None
-        self._receive = receive
+        self._read = read
         self._query: Query | None = None
 
     @property
@@ -158,14 +163,7 @@ class Call:
             return None
         if length > most:
             raise too_large(most)
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body"):
-            message = await self._receive()
-            body += message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        return body
+        return await self._read()
 
     async def optional_document(self, most: int) -> dict[str, Any] | None:
         """Return the object in the body, None if there is none or an empty one. Raises BadInput."""

@@ -15,6 +15,7 @@ from partition.api.node import Node
 from partition.api.refusals import RETRY_AFTER
 from partition.errors import StorageError, StorageUnavailable
 from partition.storage.interface import Storage
+from serving.buffered_request import BufferedRequest
 
 LOG = logging.getLogger(__name__)
 
@@ -47,9 +48,18 @@ class Worker:
         self._application: Application | None = None
         self._admin: AdminApplication | None = None
 
+    def try_fast_path(self, request: BufferedRequest) -> bool:
+        """Answer the request of a client, if the store is open; return whether it will be answered."""
+        if self._application is None or self._is_of_operator(request.scope):
+            return False
+        return self._application.try_fast_path(request)
+
+    def _is_of_operator(self, scope: dict[str, Any]) -> bool:
+        return self._admin is not None and scope["server"][1] == self._admin_port
+
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http" and self._application is not None:
-            if self._admin is not None and scope["server"][1] == self._admin_port:
+            if self._admin is not None and self._is_of_operator(scope):
                 await self._admin(scope, receive, send)
             else:
                 await self._application(scope, receive, send)

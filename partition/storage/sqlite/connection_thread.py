@@ -2,8 +2,8 @@
 
 A job is one synchronous function of the connection. Jobs of a group see each other's work in the order of their
 submission, and none is answered before the group's COMMIT. A job that raises rolls back only its own work. Once begun,
-a group runs to its end even if the waiting tasks are cancelled. This module is independent
-of the work of the jobs.
+a group runs to its end even if the waiting tasks are cancelled. The jobs of one turn of the event loop are handed over
+together. This module is independent of the work of the jobs.
 """
 
 from __future__ import annotations
@@ -29,11 +29,20 @@ BUSY_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 15.0
 # Jobs in one transaction. It bounds how long other processes wait for their turn to write.
 LARGEST_GROUP = 128
+# Jobs in one hand-over. A group consists of whole batches.
+_LARGEST_BATCH = 64
 
 
 class _Job(NamedTuple):
     function: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
+
+
+class _Batch(NamedTuple):
+    """Jobs that are handed over together. ``timer`` gives them up."""
+
+    jobs: list[_Job]
+    timer: asyncio.TimerHandle
 
 
 _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
@@ -62,7 +71,8 @@ class ConnectionThread:
         self._writing = writing
         self._turn: Turn | nullcontext[None] = Turn(path) if writing else nullcontext()
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: list[_Job] = []  # those of this turn of the loop
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
         self._closed = False
         self._ended = self._loop.create_future()
@@ -77,25 +87,31 @@ class ConnectionThread:
         if self._closed:
             raise unavailable(self._path, "it was closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        timer = self._loop.call_later(ANSWER_TIMEOUT, self._give_up, future)
-        self._jobs.put(_Job(function, future))
-        try:
-            return await future
-        finally:
-            timer.cancel()
+        if not self._waiting:
+            self._loop.call_soon(self._hand_over)
+        self._waiting.append(_Job(function, future))
+        return await future
 
     async def close(self) -> None:
         """Finish all jobs and release the connection and the thread. Idempotent."""
         if not self._closed:
             self._closed = True
-            self._jobs.put(None)
+            self._hand_over()
+            self._batches.put(None)
         await asyncio.shield(self._ended)
 
-    def _give_up(self, future: asyncio.Future[Any]) -> None:
-        if not future.done():
-            # The job may have begun, and is then irrevocable.
-            reason = f"no answer within {ANSWER_TIMEOUT:g} s"
-            future.set_exception(unavailable(self._path, reason, maybe_done=True))
+    def _hand_over(self) -> None:
+        """PERF: wake the thread, and set a timeout, once for many jobs."""
+        waiting, self._waiting = self._waiting, []
+        for jobs in (waiting[at : at + _LARGEST_BATCH] for at in range(0, len(waiting), _LARGEST_BATCH)):
+            self._batches.put(_Batch(jobs, self._loop.call_later(ANSWER_TIMEOUT, self._give_up, jobs)))
+
+    def _give_up(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            if not job.future.done():
+                # The job may have begun, and is then irrevocable.
+                reason = f"no answer within {ANSWER_TIMEOUT:g} s"
+                job.future.set_exception(unavailable(self._path, reason, maybe_done=True))
 
     # On the thread
 
@@ -103,23 +119,21 @@ class ConnectionThread:
         ending = False
         while not ending:
             group: list[_Job] = []
-            job = self._jobs.get()
-            while True:
-                if job is None:
-                    ending = True
-                    break
+            timers: list[asyncio.TimerHandle] = []
+            batch = self._batches.get()
+            while batch is not None:
                 # A job without a waiting caller can be skipped.
-                if not job.future.done():
-                    group.append(job)
-                if len(group) == LARGEST_GROUP:
+                group += [job for job in batch.jobs if not job.future.done()]
+                timers.append(batch.timer)
+                if len(group) > LARGEST_GROUP - _LARGEST_BATCH:
                     break
                 try:
-                    job = self._jobs.get_nowait()
+                    batch = self._batches.get_nowait()
                 except queue.Empty:
                     break
-            if group:
-                outcomes = self._transact(group)
-                self._loop.call_soon_threadsafe(_settle, outcomes)
+            ending = batch is None
+            outcomes = self._transact(group) if group else []
+            self._loop.call_soon_threadsafe(_settle, outcomes, timers)
         self._disconnect()
         if isinstance(self._turn, Turn):
             self._turn.close()
@@ -215,7 +229,9 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _settle(outcomes: list[_Outcome]) -> None:
+def _settle(outcomes: list[_Outcome], timers: list[asyncio.TimerHandle]) -> None:
+    for timer in timers:
+        timer.cancel()
     for future, result, error in outcomes:
         if future.done():
             continue  # cancelled, or given up

@@ -22,9 +22,9 @@ MESSAGES = "/v2/queues/orders/messages"
 ONE = {"messages": [{"body": 1}]}
 
 
-@pytest.fixture
-async def node(tmp_path):
-    async with stage(tmp_path) as made:
+@pytest.fixture(params=["by ASGI", "whole"])
+async def node(request, tmp_path):
+    async with stage(tmp_path, by_asgi=request.param == "by ASGI") as made:
         yield made
 
 

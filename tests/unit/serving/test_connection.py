@@ -68,7 +68,8 @@ async def test_a_whole_request_is_offered_with_its_scope(client, application):
     for request in application.offered:
         assert request.body == b"hello"
         assert request.scope["headers"] == [(b"host", b"x"), (b"content-length", b"5")]
-        assert request.scope.keys() == {"type", "http_version", "method", "target", "headers", "client", "scheme"}
+        base = {"type", "http_version", "method", "target", "headers", "client", "server", "scheme"}
+        assert request.scope.keys() == base
 
 
 @pytest.mark.parametrize("chunks", [[POST[:-2], POST[-2:]], [CHUNKED + b"0\r\n\r\n"]], ids=["in pieces", "chunked"])
