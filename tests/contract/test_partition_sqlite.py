@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from partition.errors import BadStorageURI, QueueClosed, QueueMissing, StorageUnavailable, WrongStore
+from partition.errors import BadStorageURI, QueueClosed, QueueMissing, StorageError, StorageUnavailable, WrongStore
 from partition.model.message import MessageQuery
 from partition.model.queue import Epoch, Kind, QueueKey, QueueQuery
 from partition.storage.opening import driver_of, open_storage, redacted
@@ -95,6 +95,51 @@ async def test_a_job_that_fails_takes_back_its_own_work_only(lane):
     assert isinstance(refused, QueueMissing)
     assert isinstance(twice, StorageUnavailable)
     assert await lane.run(numbers) == [1, 2]
+
+
+class Inserts:
+    """A function that jobs share: inserts numbers, refuses those below 0, and records its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    def __call__(self, connection: sqlite3.Connection, items: list[int]) -> list[int | StorageError]:
+        self.calls.append(items)
+        return [insert(item)(connection) if item >= 0 else QueueMissing(str(item)) for item in items]
+
+
+async def test_concurrent_jobs_share_a_call_and_a_refusal_is_of_its_job_only(lane):
+    inserts = Inserts()
+    gate = await Gate.before(lane)
+    jobs = [lane.run_shared(inserts, item) for item in (1, -2)]
+    jobs.append(lane.run(insert(3)))
+    jobs.append(lane.run_shared(inserts, 4))
+    given_up = lane.run_shared(inserts, 5)
+    given_up.cancel()
+    first, refused, *others = await gate.opens(*jobs)
+    assert (first, *others) == (1, 1, 1)
+    assert isinstance(refused, QueueMissing)
+    assert inserts.calls == [[1, -2, 4]]
+    assert await lane.run(numbers) == [1, 3, 4]
+
+
+async def test_a_shared_call_that_fails_is_repeated_for_each_job(lane):
+    inserts = Inserts()
+    gate = await Gate.before(lane)
+    first, twice, last = await gate.opens(*[lane.run_shared(inserts, item) for item in (1, 1, 2)])
+    assert (first, last) == (1, 1)
+    assert isinstance(twice, StorageUnavailable)
+    assert inserts.calls == [[1, 1, 2], [1], [1], [2]]
+    assert await lane.run(numbers) == [1, 2]
+
+
+async def test_a_crowd_is_handed_over_in_bounded_groups(lane):
+    inserts = Inserts()
+    gate = await Gate.before(lane)
+    crowd = range(3 * connection_thread.LARGEST_GROUP)
+    await gate.opens(*[lane.run_shared(inserts, item) for item in crowd])
+    assert [item for items in inserts.calls for item in items] == list(crowd)
+    assert max(map(len, inserts.calls)) == connection_thread.LARGEST_GROUP
 
 
 async def test_a_cancelled_caller_disturbs_nobody(lane):

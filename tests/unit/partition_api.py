@@ -18,7 +18,7 @@ HEADERS = {"Client-ID": "3381af92-2b9e-11e3-b191-71861300734c", "X-Project-Id": 
 
 
 class WholeRequest:
-    """What the application uses of a ``BufferedRequest``."""
+    """The part of a ``BufferedRequest`` that the application uses."""
 
     def __init__(self, scope: dict[str, Any], body: bytes) -> None:
         self.scope = scope

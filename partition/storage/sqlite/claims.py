@@ -149,4 +149,4 @@ def _messages_of(connection: sqlite3.Connection, claim: int, identifiers: Identi
         f"SELECT {messages.COLUMNS} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
         (now, claim),
     )
-    return tuple(messages.rendered(messages.MessageRow._make(row), identifiers, now) for row in rows)
+    return tuple(messages.rendered(row, identifiers, now) for row in rows)

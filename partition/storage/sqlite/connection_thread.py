@@ -1,9 +1,9 @@
 """One thread with one connection, which runs all waiting jobs in one transaction.
 
-A job is one synchronous function of the connection. Jobs of a group see each other's work in the order of their
-submission, and none is answered before the group's COMMIT. A job that raises rolls back only its own work. Once begun,
-a group runs to its end even if the waiting tasks are cancelled. The jobs of one turn of the event loop are handed over
-together. This module is independent of the work of the jobs.
+A job is one synchronous function of the connection. Jobs of a group see each other's work, and none is answered before
+the group's COMMIT. A job that raises rolls back only its own work. Once begun, a group runs to its end even if the
+waiting tasks are cancelled. The jobs of one turn of the event loop are handed over together. This module is independent
+of the work of the jobs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from partition.errors import StorageError
 from partition.storage.sqlite.translation import FAULTS, translate, unavailable
 from partition.storage.sqlite.turn import Turn
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 # How long one statement waits for a lock that another process holds, in seconds.
 BUSY_TIMEOUT = 5.0
@@ -34,8 +36,11 @@ _LARGEST_BATCH = 64
 
 
 class _Job(NamedTuple):
-    function: Callable[[sqlite3.Connection], Any]
+    """A call of ``function`` with the connection; with a list of all their items for jobs that share the function."""
+
+    function: Callable[..., Any]
     future: asyncio.Future[Any]
+    item: Any = None
 
 
 class _Batch(NamedTuple):
@@ -79,18 +84,30 @@ class ConnectionThread:
         self._thread = threading.Thread(target=self._work, name=f"partition-{name}", daemon=True)
         self._thread.start()
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Return the result of ``function(connection)``, once it is committed.
 
         Raises StorageUnavailable and whatever ``function`` raises.
         """
+        return self._submit(function, None)
+
+    def run_shared(
+        self, function: Callable[[sqlite3.Connection, list[Item]], list[T | StorageError]], item: Item
+    ) -> asyncio.Future[T]:
+        """Return, or raise, what ``function(connection, items)`` returns for ``item``, once it is committed.
+
+        Concurrent items of one function share a call. Raises StorageUnavailable.
+        """
+        return self._submit(function, item)
+
+    def _submit(self, function: Callable[..., Any], item: Any) -> asyncio.Future[Any]:
         if self._closed:
             raise unavailable(self._path, "it was closed")
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
-        self._waiting.append(_Job(function, future))
-        return await future
+        self._waiting.append(_Job(function, future, item))
+        return future
 
     async def close(self) -> None:
         """Finish all jobs and release the connection and the thread. Idempotent."""
@@ -147,7 +164,8 @@ class ConnectionThread:
                 connection.execute(self._begin)
                 # This may have taken long. Jobs that were given up meanwhile were answered as failures, and must stay
                 # undone.
-                outcomes = [self._one(connection, job) for job in group if not job.future.done()]
+                runs = _runs([job for job in group if not job.future.done()])
+                outcomes = [outcome for jobs in runs for outcome in self._run(connection, jobs)]
                 committing = self._writing
                 connection.execute("COMMIT")
         except OSError as error:
@@ -165,26 +183,28 @@ class ConnectionThread:
             return [(job.future, None, error) for job in group]
         return outcomes
 
-    def _one(self, connection: sqlite3.Connection, job: _Job) -> _Outcome:
+    def _run(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Outcome]:
         if not self._writing:
             try:
-                return job.future, job.function(connection), None
+                return _results(connection, jobs)
             except FAULTS:
                 raise
             except Exception as refusal:
-                return job.future, None, refusal
+                return [(job.future, None, refusal) for job in jobs]
         connection.execute("SAVEPOINT job")
         try:
-            result = job.function(connection)
+            outcomes = _results(connection, jobs)
         except Exception as error:
             if not connection.in_transaction:
                 raise  # SQLite has given up on the whole transaction
             connection.execute("ROLLBACK TO job")
             connection.execute("RELEASE job")
+            if len(jobs) > 1:
+                return [outcome for job in jobs for outcome in self._run(connection, [job])]
             translated = translate(error, self._path) if isinstance(error, FAULTS) else error
-            return job.future, None, translated
+            return [(jobs[0].future, None, translated)]
         connection.execute("RELEASE job")
-        return job.future, result, None
+        return outcomes
 
     def _connected(self) -> sqlite3.Connection:
         identity = _identity(self._path)
@@ -218,6 +238,32 @@ class ConnectionThread:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _runs(group: list[_Job]) -> list[list[_Job]]:
+    """Return the jobs of each call: one job, or all that share a function, in the place of their first."""
+    runs: list[list[_Job]] = []
+    shared: dict[Callable[..., Any], list[_Job]] = {}
+    for job in group:
+        if job.item is not None and job.function in shared:
+            shared[job.function].append(job)
+            continue
+        jobs = [job]
+        runs.append(jobs)
+        if job.item is not None:
+            shared[job.function] = jobs
+    return runs
+
+
+def _results(connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Outcome]:
+    function, future, item = jobs[0]
+    if item is None:
+        return [(future, function(connection), None)]
+    found = function(connection, [job.item for job in jobs])
+    return [
+        (job.future, None, one) if isinstance(one, StorageError) else (job.future, one, None)
+        for job, one in zip(jobs, found, strict=True)
+    ]
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from partition.errors import BadStorageURI, WrongStore
+from partition.errors import BadStorageURI, StorageError, WrongStore
 from partition.model.clock import Clock, system_clock
 from partition.model.identifier import Identifiers
 from partition.model.message import Claim, Deletion, Lease, Message, MessageQuery, NewMessage, Stats
@@ -90,6 +90,9 @@ class SQLiteStorage(Storage):
     def _sweep_queue(self, queue: int, connection: sqlite3.Connection) -> bool:
         return sweeping.sweep_queue(connection, queue, self._clock())
 
+    def _post_all(self, connection: sqlite3.Connection, posts: list[messages.Post]) -> list[range | StorageError]:
+        return messages.post(connection, posts, self._clock())
+
     def _purge_some(self, key: QueueKey, up_to: int | None, connection: sqlite3.Connection) -> int | None:
         return messages.purge_some(connection, key, up_to, self._clock())
 
@@ -165,7 +168,7 @@ class SQLiteStorage(Storage):
         version: str | None = None,
         epoch: Epoch | None = None,
     ) -> list[str]:
-        numbers = await self._writing.run(lambda c: messages.post(c, key, new, client, version, epoch, self._clock()))
+        numbers = await self._writing.run_shared(self._post_all, messages.Post(key, new, client, version, epoch))
         return [self._identifiers.identifier(number) for number in numbers]
 
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
