@@ -425,6 +425,31 @@ async def test_no_message_is_in_two_claims(storage, queue):
     assert sorted(got, key=int) == [str(n) for n in range(200)]
 
 
+async def test_a_claim_is_granted_as_it_is_shown(storage, queue, clock):
+    """Of concurrent claims, and of messages that some of them extend."""
+    await storage.post(queue, some(1, ttl=60) + some(2, 3, ttl=600) + some(4, ttl=60) + some(5, ttl=600), CLIENT)
+    clock.passes(30)
+    claims = await asyncio.gather(*(storage.claim(queue, Lease(ttl, 60), 2) for ttl in (60, 300, 60, 60)))
+    granted = [claim for claim in claims if claim is not None]
+    assert sorted(message.body for claim in granted for message in claim.messages) == ["1", "2", "3", "4", "5"]
+    for claim in granted:
+        assert await storage.get_claim(queue, claim.id) == claim
+    assert (await storage.stats(queue)).claimed == 5
+
+
+async def test_concurrent_deletions_each_have_their_outcome(storage, queue):
+    ids = await storage.post(queue, some(1, 2, 3), CLIENT)
+    claim = await storage.claim(queue, LEASE, 1)
+    asked = [(ids[0], "x"), (ids[1], claim.id), (ids[0], claim.id), (ids[2], None), ("0" * 24, None)]
+    outcomes = await asyncio.gather(*(storage.delete_message(queue, *one) for one in asked))
+    done = Deletion.DONE
+    # The first is refused for its text, or done after the third has deleted the message.
+    assert outcomes[0] in (Deletion.BAD_CLAIM, done)
+    assert outcomes[1:] == [Deletion.NOT_CLAIMED, done, done, done]
+    assert await asyncio.gather(*(storage.delete_message(queue, ids[1], None) for _ in range(3))) == [done] * 3
+    assert (await storage.stats(queue)).total == 0
+
+
 @pytest.mark.parametrize("take", ["claim", "pop"])
 async def test_many_claims_that_end_at_once_hide_nothing(storage, clock, take):
     await storage.create_queue(KEY, {"_default_message_delay": 1})
@@ -508,6 +533,18 @@ async def test_messages_claimed_too_often_go_to_the_dead_letter_queue(storage, c
     assert await listed(storage, dead) == ["bad"]
     clock.passes(1)
     assert await listed(storage, dead) == []
+
+
+async def test_concurrent_claims_beside_dead_letters_share_what_is_left(storage, clock):
+    await storage.create_queue(KEY, {"_max_claim_count": 1, "_dead_letter_queue": "dead"})
+    await storage.post(KEY, some(*range(6)), CLIENT)
+    assert await bodies(storage, 3) == ["0", "1", "2"]
+    clock.passes(61)
+    claims = await asyncio.gather(*(storage.claim(KEY, LEASE, 2) for _ in range(4)))
+    taken = [message.body for claim in claims if claim is not None for message in claim.messages]
+    assert sorted(taken) == ["3", "4", "5"]
+    await storage.create_queue(QueueKey("p", "dead"), {})
+    assert sorted(await listed(storage, QueueKey("p", "dead"))) == ["0", "1", "2"]
 
 
 async def test_a_queue_can_be_its_own_dead_letter_queue(storage, clock):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import NamedTuple
 
-from partition.errors import ClaimMissing
+from partition.errors import ClaimMissing, StorageError
 from partition.model import attributes
 from partition.model.clock import MILLISECONDS, age
 from partition.model.identifier import Identifiers
@@ -18,34 +19,104 @@ from partition.storage.sqlite.tidying import free
 BURIED_AT_A_TIME = 200
 
 
-def create(
-    connection: sqlite3.Connection, key: QueueKey, lease: Lease, limit: int, identifiers: Identifiers, now: int
-) -> tuple[Claim | None, bool]:
-    """Claim up to ``limit`` messages. Writers take turns, so no two claims see one message free.
+class Wanted(NamedTuple):
+    """The arguments of ``Storage.claim``."""
 
-    Without a claim, also return whether dead letters were moved, because there may be other messages behind them.
+    key: QueueKey
+    lease: Lease
+    limit: int
+
+
+# A claim, or None and whether dead letters were moved: there may be other messages behind them.
+_Granted = tuple[Claim | None, bool]
+
+
+def create(
+    connection: sqlite3.Connection, wanted: list[Wanted], identifiers: Identifiers, now: int
+) -> list[_Granted | StorageError]:
+    """Make each claim on the oldest messages that those before it leave free.
+
+    Writers take turns, so no two claims see one message free. PERF: claims on one queue share their statements.
     """
-    found = queues.find(connection, key)
-    if found is None or not found.declared:
-        return None, False
-    rows, more = _claimable(connection, key, found, limit, now)
-    if not rows:
-        return None, more
-    messages.detach(connection, found.queue, [row.claim for row in rows if row.claim is not None])
-    claim = take_numbers(connection, 1)
-    expires = now + lease.ttl * MILLISECONDS
-    connection.execute(
+    granted: dict[int, _Granted] = {}
+    by_queue: dict[QueueKey, list[int]] = {}
+    for place, one in enumerate(wanted):
+        by_queue.setdefault(one.key, []).append(place)
+    for key, places in by_queue.items():
+        found = queues.find(connection, key)
+        if found is None or not found.declared:
+            continue
+        limit = sum([wanted[place].limit for place in places])
+        rows, buried = _claimable(connection, key, found, limit, now)
+        shares = []
+        for place in places:
+            share, rows = rows[: wanted[place].limit], rows[wanted[place].limit :]
+            if share:
+                shares.append((place, wanted[place].lease, share))
+            else:
+                granted[place] = None, buried
+        claims = _grant(connection, found.queue, [(lease, share) for _, lease, share in shares], identifiers, now)
+        granted |= {place: (claim, False) for (place, _, _), claim in zip(shares, claims, strict=True)}
+    return [granted.get(place, (None, False)) for place in range(len(wanted))]
+
+
+def _grant(
+    connection: sqlite3.Connection,
+    queue: int,
+    shares: list[tuple[Lease, list[messages.MessageRow]]],
+    identifiers: Identifiers,
+    now: int,
+) -> list[Claim]:
+    if not shares:
+        return []
+    rows = [row for _, share in shares for row in share]
+    messages.detach(connection, queue, [row.claim for row in rows if row.claim is not None])
+    first = take_numbers(connection, len(shares))
+    connection.executemany(
         "INSERT INTO claim (number, queue, created, ttl, expires, size) VALUES (?, ?, ?, ?, ?, ?)",
-        (claim, found.queue, now, lease.ttl, expires, len(rows)),
+        [
+            (claim, queue, now, lease.ttl, now + lease.ttl * MILLISECONDS, len(share))
+            for claim, (lease, share) in enumerate(shares, first)
+        ],
     )
     connection.executemany(
         "UPDATE message SET state=?, due=NULL, claim=?, claims=claims+1 WHERE number=?",
-        [(CLAIMED, claim, row.number) for row in rows],
+        [(CLAIMED, claim, row.number) for claim, (_, share) in enumerate(shares, first) for row in share],
     )
-    connection.execute("UPDATE tally SET claimed=claimed+? WHERE queue=?", (len(rows), found.queue))
-    _extend(connection, claim, lease, expires)
+    connection.execute("UPDATE tally SET claimed=claimed+? WHERE queue=?", (len(rows), queue))
+    return [
+        _claim_of(connection, claim, lease, held, identifiers, now) for claim, (lease, held) in enumerate(shares, first)
+    ]
+
+
+def _claim_of(
+    connection: sqlite3.Connection,
+    claim: int,
+    lease: Lease,
+    rows: list[messages.MessageRow],
+    identifiers: Identifiers,
+    now: int,
+) -> Claim:
+    """Extend messages of a new claim as ``_extend`` does, and return it with them."""
+    expires = now + lease.ttl * MILLISECONDS
+    ttl = None
+    if any(row.expires < expires for row in rows):
+        _extend(connection, claim, lease, expires)
+        ttl = lease.ttl + lease.grace
     claim_id = identifiers.identifier(claim)
-    return Claim(claim_id, lease.ttl, 0, _messages_of(connection, claim, identifiers, now)), False
+    held = [
+        Message(
+            identifiers.identifier(row.number),
+            str(row.position),
+            row.ttl if ttl is None or row.expires >= expires else ttl,
+            age(row.created, now),
+            row.body,
+            claim_id,
+            row.claims + 1,
+        )
+        for row in rows
+    ]
+    return Claim(claim_id, lease.ttl, 0, tuple(held))
 
 
 def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: int) -> None:
@@ -71,7 +142,7 @@ def _claimable(
             break
     if dead:
         _bury(connection, found.queue, QueueKey(key.project, name, key.kind), dead, ttl, now)
-    return good, bool(dead) and not good
+    return good, bool(dead)
 
 
 def _bury(

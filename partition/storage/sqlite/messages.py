@@ -19,12 +19,12 @@ from partition.storage.sqlite.schema import CLAIMED, DELAYED, FREE, STORED, take
 
 # The first parameter of such a query is the time: an ended claim counts as none, even before it is swept.
 COLUMNS = (
-    "number, position, ttl, created, body, claim, claims,"
+    "number, position, ttl, created, expires, body, claim, claims,"
     " EXISTS (SELECT 1 FROM claim WHERE claim.number=message.claim AND claim.expires>?)"
 )
 
 
-Row = tuple[int, int, int, int, str, int | None, int, int]
+Row = tuple[int, int, int, int, int, str, int | None, int, int]
 
 
 class MessageRow(NamedTuple):
@@ -34,6 +34,7 @@ class MessageRow(NamedTuple):
     position: int
     ttl: int
     created: int
+    expires: int
     body: str
     claim: int | None
     claims: int
@@ -136,7 +137,7 @@ def insert(
 
 def rendered(row: Row, identifiers: Identifiers, now: int) -> Message:
     """A row as an answer shows it."""
-    number, position, ttl, created, body, claim, claims, live = row
+    number, position, ttl, created, _, body, claim, claims, live = row
     claim_id = identifiers.identifier(claim) if live and claim is not None else None
     return Message(identifiers.identifier(number), str(position), ttl, age(created, now), body, claim_id, claims)
 
@@ -285,33 +286,42 @@ def delete_many(
     return True
 
 
-def delete_one(
-    connection: sqlite3.Connection,
-    key: QueueKey,
-    message_id: str,
-    claim_id: str | None,
-    identifiers: Identifiers,
-    now: int,
-) -> Deletion:
+class Unwanted(NamedTuple):
+    """The arguments of ``Storage.delete_message``."""
+
+    key: QueueKey
+    message_id: str
+    claim_id: str | None
+
+
+def delete_each(
+    connection: sqlite3.Connection, unwanted: list[Unwanted], identifiers: Identifiers, now: int
+) -> list[Deletion | StorageError]:
+    """Delete single messages by API section 2.12. PERF: those of one queue share their statements."""
+    found = {key: queues.find(connection, key) for key in {one.key for one in unwanted}}
+    gone: dict[int, dict[int, int | None]] = {one.queue: {} for one in found.values() if one is not None}
+    results: list[Deletion | StorageError] = []
+    for key, message_id, claim_id in unwanted:
+        queue = found[key]
+        rows = [] if queue is None else _rows(connection, queue.queue, (message_id,), identifiers, now)
+        outcome = _deletion(rows[0], claim_id, identifiers) if rows else Deletion.DONE
+        if rows and queue is not None and outcome is Deletion.DONE:
+            gone[queue.queue][rows[0].number] = rows[0].claim
+        results.append(outcome)
+    for number, claims in gone.items():
+        remove(connection, number, claims.items())
+    return results
+
+
+def _deletion(row: MessageRow, claim_id: str | None, identifiers: Identifiers) -> Deletion:
     """API section 2.12, row by row."""
-    found = queues.find(connection, key)
-    if found is None:
-        return Deletion.DONE
-    rows = _rows(connection, found.queue, (message_id,), identifiers, now)
-    if not rows:
-        return Deletion.DONE
-    (row,) = rows
     if claim_id is None:
-        if row.holder is not None:
-            return Deletion.CLAIMED
-    elif not well_formed(claim_id):
+        return Deletion.DONE if row.holder is None else Deletion.CLAIMED
+    if not well_formed(claim_id):
         return Deletion.BAD_CLAIM
-    elif row.holder is None:
+    if row.holder is None:
         return Deletion.NOT_CLAIMED
-    elif row.holder != identifiers.number(claim_id):
-        return Deletion.CLAIMED
-    remove(connection, found.queue, [(row.number, row.claim)])
-    return Deletion.DONE
+    return Deletion.DONE if row.holder == identifiers.number(claim_id) else Deletion.CLAIMED
 
 
 def pop(connection: sqlite3.Connection, key: QueueKey, limit: int, identifiers: Identifiers, now: int) -> list[Message]:
