@@ -18,14 +18,16 @@ def one(dialect: Dialect, queue_path: str, message: Message, claim_id: str | Non
     )
 
 
-def shown(dialect: Dialect, queue_path: str, message: Message) -> str:
-    """A message as reads show it: v1 never shows that it is claimed."""
-    return one(dialect, queue_path, message, message.claim_id if dialect.enveloped else None)
+def shown(dialect: Dialect, queue_path: str, messages: Iterable[Message]) -> str:
+    """Messages as reads show them, without the brackets of an array: v1 never shows that they are claimed."""
+    if dialect.enveloped:
+        return ", ".join([one(dialect, queue_path, message, message.claim_id) for message in messages])
+    return ", ".join([one(dialect, queue_path, message, None) for message in messages])
 
 
 def array(dialect: Dialect, queue_path: str, messages: Iterable[Message]) -> str:
     """Several messages as reads show them."""
-    return f"[{', '.join([shown(dialect, queue_path, message) for message in messages])}]"
+    return f"[{shown(dialect, queue_path, messages)}]"
 
 
 def claimed(dialect: Dialect, queue_path: str, messages: Iterable[Message], claim_id: str) -> str:

@@ -154,7 +154,7 @@ async def get_one(node: Node, call: Call) -> Answer:
     if not found:
         where = f"in queue {call.key.name} for project {call.project or None}"
         return error(404, "Not found", f"Message {call.item} does not exist {where}")
-    return written(message_text.shown(call.dialect, call.collection, found[0]), 200, *call.location)
+    return written(message_text.shown(call.dialect, call.collection, found[:1]), 200, *call.location)
 
 
 async def delete_one(node: Node, call: Call) -> Answer:

@@ -19,7 +19,7 @@ from partition.storage.sqlite.tidying import free
 BURIED_AT_A_TIME = 200
 
 
-class Wanted(NamedTuple):
+class ClaimJob(NamedTuple):
     """The arguments of ``Storage.claim``."""
 
     key: QueueKey
@@ -32,7 +32,7 @@ _Granted = tuple[Claim | None, bool]
 
 
 def create(
-    connection: sqlite3.Connection, wanted: list[Wanted], identifiers: Identifiers, now: int
+    connection: sqlite3.Connection, jobs: list[ClaimJob], identifiers: Identifiers, now: int
 ) -> list[_Granted | StorageError]:
     """Make each claim on the oldest messages that those before it leave free.
 
@@ -40,24 +40,24 @@ def create(
     """
     granted: dict[int, _Granted] = {}
     by_queue: dict[QueueKey, list[int]] = {}
-    for place, one in enumerate(wanted):
+    for place, one in enumerate(jobs):
         by_queue.setdefault(one.key, []).append(place)
     for key, places in by_queue.items():
         found = queues.find(connection, key)
         if found is None or not found.declared:
             continue
-        limit = sum([wanted[place].limit for place in places])
+        limit = sum([jobs[place].limit for place in places])
         rows, buried = _claimable(connection, key, found, limit, now)
         shares = []
         for place in places:
-            share, rows = rows[: wanted[place].limit], rows[wanted[place].limit :]
+            share, rows = rows[: jobs[place].limit], rows[jobs[place].limit :]
             if share:
-                shares.append((place, wanted[place].lease, share))
+                shares.append((place, jobs[place].lease, share))
             else:
                 granted[place] = None, buried
         claims = _grant(connection, found.queue, [(lease, share) for _, lease, share in shares], identifiers, now)
         granted |= {place: (claim, False) for (place, _, _), claim in zip(shares, claims, strict=True)}
-    return [granted.get(place, (None, False)) for place in range(len(wanted))]
+    return [granted.get(place, (None, False)) for place in range(len(jobs))]
 
 
 def _grant(
@@ -99,24 +99,11 @@ def _claim_of(
 ) -> Claim:
     """Extend messages of a new claim as ``_extend`` does, and return it with them."""
     expires = now + lease.ttl * MILLISECONDS
-    ttl = None
     if any(row.expires < expires for row in rows):
         _extend(connection, claim, lease, expires)
-        ttl = lease.ttl + lease.grace
-    claim_id = identifiers.identifier(claim)
-    held = [
-        Message(
-            identifiers.identifier(row.number),
-            str(row.position),
-            row.ttl if ttl is None or row.expires >= expires else ttl,
-            age(row.created, now),
-            row.body,
-            claim_id,
-            row.claims + 1,
-        )
-        for row in rows
-    ]
-    return Claim(claim_id, lease.ttl, 0, tuple(held))
+        rows = [row._replace(ttl=lease.ttl + lease.grace) if row.expires < expires else row for row in rows]
+    held = [row._replace(claim=claim, claims=row.claims + 1, live=1) for row in rows]
+    return Claim(identifiers.identifier(claim), lease.ttl, 0, tuple(messages.rendered(held, identifiers, now)))
 
 
 def _extend(connection: sqlite3.Connection, claim: int, lease: Lease, expires: int) -> None:
@@ -220,4 +207,4 @@ def _messages_of(connection: sqlite3.Connection, claim: int, identifiers: Identi
         f"SELECT {messages.COLUMNS} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
         (now, claim),
     )
-    return tuple(messages.rendered(row, identifiers, now) for row in rows)
+    return tuple(messages.rendered(rows, identifiers, now))

@@ -90,21 +90,21 @@ class SQLiteStorage(Storage):
     def _sweep_queue(self, queue: int, connection: sqlite3.Connection) -> bool:
         return sweeping.sweep_queue(connection, queue, self._clock())
 
-    def _post_each(self, connection: sqlite3.Connection, posts: list[messages.Post]) -> list[range | StorageError]:
+    def _post_each(self, connection: sqlite3.Connection, posts: list[messages.PostJob]) -> list[range | StorageError]:
         return messages.post(connection, posts, self._clock())
 
     def _purge_some(self, key: QueueKey, up_to: int | None, connection: sqlite3.Connection) -> int | None:
         return messages.purge_some(connection, key, up_to, self._clock())
 
     def _claim_each(
-        self, connection: sqlite3.Connection, wanted: list[claims.Wanted]
+        self, connection: sqlite3.Connection, jobs: list[claims.ClaimJob]
     ) -> list[tuple[Claim | None, bool] | StorageError]:
-        return claims.create(connection, wanted, self._identifiers, self._clock())
+        return claims.create(connection, jobs, self._identifiers, self._clock())
 
     def _delete_each(
-        self, connection: sqlite3.Connection, unwanted: list[messages.Unwanted]
+        self, connection: sqlite3.Connection, jobs: list[messages.DeletionJob]
     ) -> list[Deletion | StorageError]:
-        return messages.delete_each(connection, unwanted, self._identifiers, self._clock())
+        return messages.delete_each(connection, jobs, self._identifiers, self._clock())
 
     async def ping(self) -> None:
         await self._writing.run(lambda connection: connection.execute("UPDATE store SET last=last"))
@@ -173,7 +173,7 @@ class SQLiteStorage(Storage):
         version: str | None = None,
         epoch: Epoch | None = None,
     ) -> list[str]:
-        numbers = await self._writing.run_shared(self._post_each, messages.Post(key, new, client, version, epoch))
+        numbers = await self._writing.run_shared(self._post_each, messages.PostJob(key, new, client, version, epoch))
         return [self._identifiers.identifier(number) for number in numbers]
 
     async def list_messages(self, key: QueueKey, query: MessageQuery) -> tuple[list[Message], Queue | None]:
@@ -188,8 +188,8 @@ class SQLiteStorage(Storage):
         )
 
     async def delete_message(self, key: QueueKey, message_id: str, claim_id: str | None) -> Deletion:
-        unwanted = messages.Unwanted(key, message_id, claim_id)
-        return await self._writing.run_shared(self._delete_each, unwanted)
+        job = messages.DeletionJob(key, message_id, claim_id)
+        return await self._writing.run_shared(self._delete_each, job)
 
     async def pop(self, key: QueueKey, limit: int) -> list[Message]:
         return await self._writing.run(lambda c: messages.pop(c, key, limit, self._identifiers, self._clock()))
@@ -205,7 +205,7 @@ class SQLiteStorage(Storage):
 
     async def claim(self, key: QueueKey, lease: Lease, limit: int) -> Claim | None:
         while True:
-            claim, more = await self._writing.run_shared(self._claim_each, claims.Wanted(key, lease, limit))
+            claim, more = await self._writing.run_shared(self._claim_each, claims.ClaimJob(key, lease, limit))
             if not more:
                 return claim
 

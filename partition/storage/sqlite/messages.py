@@ -50,7 +50,7 @@ class MessageRow(NamedTuple):
 PURGED_AT_A_TIME = 500
 
 
-class Post(NamedTuple):
+class PostJob(NamedTuple):
     """The arguments of ``Storage.post``."""
 
     key: QueueKey
@@ -60,7 +60,7 @@ class Post(NamedTuple):
     epoch: Epoch | None
 
 
-def post(connection: sqlite3.Connection, posts: list[Post], now: int) -> list[range | StorageError]:
+def post(connection: sqlite3.Connection, posts: list[PostJob], now: int) -> list[range | StorageError]:
     """Insert the messages of each post; return their numbers, or QueueClosed, QueueMissing or QueueChanged.
 
     PERF: what posts have in common is done once: half of the statements of a post with one message.
@@ -135,11 +135,21 @@ def insert(
     )
 
 
-def rendered(row: Row, identifiers: Identifiers, now: int) -> Message:
-    """A row as an answer shows it."""
-    number, position, ttl, created, _, body, claim, claims, live = row
-    claim_id = identifiers.identifier(claim) if live and claim is not None else None
-    return Message(identifiers.identifier(number), str(position), ttl, age(created, now), body, claim_id, claims)
+def rendered(rows: Iterable[Row], identifiers: Identifiers, now: int) -> list[Message]:
+    """Rows as an answer shows them."""
+    identifier = identifiers.identifier
+    return [
+        Message(
+            identifier(number),
+            str(position),
+            ttl,
+            age(created, now),
+            body,
+            identifier(claim) if live and claim is not None else None,
+            claims,
+        )
+        for number, position, ttl, created, _, body, claim, claims, live in rows
+    ]
 
 
 def list_page(
@@ -166,7 +176,7 @@ def list_page(
         elif first_due <= now:
             ranges.append((DELAYED, _DUE))
     rows = oldest(connection, number, ranges, query.limit, now, after=after, not_of=query.hidden_from)
-    return [rendered(row, identifiers, now) for row in rows], queue
+    return rendered(rows, identifiers, now), queue
 
 
 # A queue by its key, with the first end of a claim and the first time at which a delayed message is due.
@@ -228,7 +238,7 @@ def by_ids(
     if found is None or not found.declared:
         return []
     rows = _rows(connection, found.queue, ids, identifiers, now)
-    return [rendered(row, identifiers, now) for row in rows]
+    return rendered(rows, identifiers, now)
 
 
 def _rows(
@@ -286,7 +296,7 @@ def delete_many(
     return True
 
 
-class Unwanted(NamedTuple):
+class DeletionJob(NamedTuple):
     """The arguments of ``Storage.delete_message``."""
 
     key: QueueKey
@@ -295,13 +305,13 @@ class Unwanted(NamedTuple):
 
 
 def delete_each(
-    connection: sqlite3.Connection, unwanted: list[Unwanted], identifiers: Identifiers, now: int
+    connection: sqlite3.Connection, jobs: list[DeletionJob], identifiers: Identifiers, now: int
 ) -> list[Deletion | StorageError]:
     """Delete single messages by API section 2.12. PERF: those of one queue share their statements."""
-    found = {key: queues.find(connection, key) for key in {one.key for one in unwanted}}
+    found = {key: queues.find(connection, key) for key in {one.key for one in jobs}}
     gone: dict[int, dict[int, int | None]] = {one.queue: {} for one in found.values() if one is not None}
     results: list[Deletion | StorageError] = []
-    for key, message_id, claim_id in unwanted:
+    for key, message_id, claim_id in jobs:
         queue = found[key]
         rows = [] if queue is None else _rows(connection, queue.queue, (message_id,), identifiers, now)
         outcome = _deletion(rows[0], claim_id, identifiers) if rows else Deletion.DONE
@@ -330,7 +340,7 @@ def pop(connection: sqlite3.Connection, key: QueueKey, limit: int, identifiers: 
         return []
     rows = available(connection, found.queue, limit, now, delayed=True)
     remove(connection, found.queue, [(row.number, row.claim) for row in rows])
-    return [rendered(row, identifiers, now) for row in rows]
+    return rendered(rows, identifiers, now)
 
 
 def purge_some(connection: sqlite3.Connection, key: QueueKey, up_to: int | None, now: int) -> int | None:
