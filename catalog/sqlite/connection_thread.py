@@ -31,15 +31,24 @@ class ConnectionThread:
     """A connection to ``path`` on a thread of its own; ``begin`` is the statement that starts its transactions.
 
     ``patience``: the seconds for which a caller waits for its turn and its answer, ANSWER_TIMEOUT by default. If
-    ``durable``, a committed transaction survives a power cut, else only the end of the process.
+    ``durable``, a committed transaction survives a power cut, else only the end of the process. ``committed`` is called
+    on the thread after each commit.
     """
 
     def __init__(
-        self, path: str, name: str, *, begin: str, patience: float | None = None, durable: bool = True
+        self,
+        path: str,
+        name: str,
+        *,
+        begin: str,
+        patience: float | None = None,
+        durable: bool = True,
+        committed: Callable[[], object] = lambda: None,
     ) -> None:
         self._path = path
         self._begin = begin
         self._durable = durable
+        self._committed = committed
         self._patience = ANSWER_TIMEOUT if patience is None else patience
         self._connection: sqlite3.Connection | None = None  # made, used and closed on the thread only
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{name}")
@@ -101,7 +110,8 @@ class ConnectionThread:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            return result
+        self._committed()
+        return result
 
     def _start(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction, retrying while another process writes.

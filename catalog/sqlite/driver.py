@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
@@ -23,14 +22,10 @@ from catalog.sqlite.tenants import SQLiteTenants
 
 
 class SQLiteCatalog(Catalog):
-    """A catalog in the file ``path``, used by any number of processes at once.
+    """A catalog in the file ``path``, used by any number of processes at once."""
 
-    ``poll``: the seconds between two reads of a feed for the writes of other processes.
-    """
-
-    def __init__(self, path: str, *, poll: float = 0.02) -> None:
+    def __init__(self, path: str) -> None:
         self._file = CatalogFile(path)
-        self._poll = poll
         self.placements = SQLitePlacements(self._file)
         self.partitions = SQLitePartitions(self._file)
         self.tenants = SQLiteTenants(self._file)
@@ -44,15 +39,15 @@ class SQLiteCatalog(Catalog):
         self.backups = SQLiteBackups(self._file, statistics.walk, audit)
 
     def __repr__(self) -> str:
-        return f"<SQLiteCatalog {self._file.path}, {len(self._file.bells)} feeds>"
+        return f"<SQLiteCatalog {self._file.path}, {len(self._file.feeds)} feeds>"
 
     @classmethod
-    async def open(cls, path: str, *, poll: float = 0.02) -> SQLiteCatalog:
+    async def open(cls, path: str) -> SQLiteCatalog:
         """Open the file, and initialise it if it is new or empty.
 
         Raises CatalogUnavailable if this fails. A file with other content stays unchanged, and ``check`` raises.
         """
-        catalog = cls(path, poll=poll)
+        catalog = cls(path)
         try:
             await catalog._file.writing.call(schema.init_if_empty, catalog._file.path)
         except BaseException:
@@ -76,13 +71,12 @@ class SQLiteCatalog(Catalog):
         return await self._file.reading.transact(schema.identity, self._file.path)
 
     async def watch(self, subjects: Collection[ChangeSubject] = ALL_SUBJECTS) -> AsyncGenerator[Change | Synced, None]:
-        bell = asyncio.Event()
         thread = ConnectionThread(self._file.path, "watch", begin="BEGIN")
-        self._file.bells[bell] = thread
+        self._file.feeds.add(thread)
         try:
-            async with aclosing(feed.watch(self._file.path, thread, bell, self._poll, subjects)) as items:
+            async with aclosing(feed.watch(self._file.path, thread, subjects)) as items:
                 async for item in items:
                     yield item
         finally:
-            self._file.bells.pop(bell, None)
+            self._file.feeds.discard(thread)
             await thread.close()

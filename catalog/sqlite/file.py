@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from catalog.sqlite.connection_thread import ConnectionThread
+from catalog.sqlite.touches import touch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,33 +20,31 @@ class CatalogFile:
 
     Writes are serialized on one thread, and by ``BEGIN IMMEDIATE`` across processes. Reads have another one and never
     wait for a writer (write-ahead log). Long reads of an index, such as counts, have a third, so that other reads need
-    not wait for them. ``bells``, by the events of feeds their threads, are set after every write of this process.
+    not wait for them. ``feeds`` have a thread each, and so have ``snapshots``.
     """
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
-        self.writing = ConnectionThread(self.path, "write", begin="BEGIN IMMEDIATE")
+        self.writing = ConnectionThread(
+            self.path, "write", begin="BEGIN IMMEDIATE", committed=partial(touch, self.path)
+        )
         # The members are processes of this machine: a power cut ends them, too.
         self.registering = ConnectionThread(self.path, "members", begin="BEGIN IMMEDIATE", durable=False)
         self.reading = ConnectionThread(self.path, "read", begin="BEGIN")
         self.counting = ConnectionThread(self.path, "count", begin="BEGIN")
-        self.bells: dict[asyncio.Event, ConnectionThread] = {}
+        self.feeds: set[ConnectionThread] = set()
         self.snapshots: set[ConnectionThread] = set()
 
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run ``function(connection, ...)`` as a writing transaction (``ConnectionThread.transact``)."""
-        try:
-            return await self.writing.transact(function, *args, **kwargs)
-        finally:  # also after a cancellation: the transaction may be committed; polling detects a later commit
-            for bell in self.bells:
-                bell.set()
+        return await self.writing.transact(function, *args, **kwargs)
 
     async def close(self) -> None:
         """Close all threads. Idempotent."""
         threads = (self.writing, self.registering, self.reading, self.counting)
-        for thread in (*threads, *self.bells.values(), *self.snapshots):
+        for thread in (*threads, *self.feeds, *self.snapshots):
             await thread.close()
 
 

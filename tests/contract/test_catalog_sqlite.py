@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +18,7 @@ from catalog import open_catalog
 from catalog.errors import CatalogUnavailable, LoadUnfinished, NotInitialised, WrongSchema
 from catalog.model import Member, MoveOutcome, MoveState, Synced, Tenant
 from catalog.sqlite import changes, connection_thread
+from catalog.sqlite import feed as feed_module
 from catalog.sqlite.driver import SQLiteCatalog
 from catalog.sqlite.translation import translate
 from tests.contract.examples import Feed, move, partition, placement, whole_plan
@@ -259,12 +263,76 @@ async def test_a_feed_notices_an_older_copy_of_the_file(catalog: SQLiteCatalog, 
             pass
 
 
-async def test_own_writes_are_shown_without_waiting_for_the_poll(path: Path) -> None:
-    catalog = await SQLiteCatalog.open(str(path), poll=3600.0)
+async def test_writes_of_every_process_are_shown_without_a_poll(
+    catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "PROOF_OF_LIFE", 3600.0)
+    other = await SQLiteCatalog.open(str(path))
+    async with Feed(catalog) as feed:
+        for number, writer in enumerate((catalog, other), 1):
+            await writer.tenants.put(Tenant("project"))
+            await feed.until(lambda number=number: len(feed.changes) == number)
+    await other.close()
+
+
+async def test_a_write_whose_process_died_before_the_touch_is_shown_by_the_next_poll(
+    catalog: SQLiteCatalog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Feed(catalog) as feed:
+        monkeypatch.setattr("catalog.sqlite.touches.os.utime", lambda path: None)
+        await catalog.tenants.put(Tenant("project"))
+        await feed.until(lambda: bool(feed.changes))
+
+
+@pytest.mark.parametrize("call", ["inotify_init1", "inotify_add_watch", None])
+async def test_a_system_that_cannot_watch_the_file_polls_it(
+    call: str | None,
+    catalog: SQLiteCatalog,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    real = ctypes.CDLL(None, use_errno=True)
+    calls = ("inotify_init1", "inotify_add_watch") if call else ()
+    libc = SimpleNamespace(**{name: getattr(real, name) for name in calls})
+    if call:
+        setattr(libc, call, lambda *_: -1)
+    monkeypatch.setattr("catalog.sqlite.touches.ctypes.CDLL", lambda *_, **__: libc)
+    monkeypatch.setattr(feed_module, "PROOF_OF_LIFE", 3600.0)
     async with Feed(catalog) as feed:
         await catalog.tenants.put(Tenant("project"))
         await feed.until(lambda: bool(feed.changes))
-    await catalog.close()
+    assert f"catalog {path}" in caplog.text
+
+
+async def test_an_idle_feed_polls_once_for_each_heartbeat(
+    catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = 0
+    data_version = feed_module._data_version
+
+    def counted(connection: sqlite3.Connection) -> int:
+        nonlocal polls
+        polls += 1
+        return data_version(connection)
+
+    monkeypatch.setattr(feed_module, "_data_version", counted)
+    monkeypatch.setattr(feed_module, "PROOF_OF_LIFE", 0.2)
+    heartbeats = 3
+    async with aclosing(catalog.watch()) as feed:
+        for _ in range(1 + heartbeats):
+            assert isinstance(await anext(feed), Synced)
+    # A timer may be a moment early, and then there is one more poll.
+    assert polls <= 2 * heartbeats + 1
+
+
+async def test_a_feed_that_has_ended_leaves_no_descriptor(catalog: SQLiteCatalog) -> None:
+    before = None
+    for _ in range(3):
+        async with aclosing(catalog.watch()) as feed:
+            await anext(feed)
+        before = before or len(os.listdir("/proc/self/fd"))
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def test_the_file_alone_keeps_the_invariants(catalog: SQLiteCatalog, path: Path) -> None:

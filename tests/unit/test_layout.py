@@ -71,7 +71,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "catalog/sqlite": (
         ("backups", "tests/contract/test_catalog_backup.py"),
-        ("changes connection_thread file translation", "tests/contract/test_catalog_sqlite.py"),
+        ("changes connection_thread file touches translation", "tests/contract/test_catalog_sqlite.py"),
         ("driver schema", "tests/contract/test_catalog_upgrade.py"),
         ("feed", "tests/contract/test_catalog_feed.py"),
         ("lock", "tests/contract/test_catalog_locks.py"),
