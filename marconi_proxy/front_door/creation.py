@@ -31,13 +31,22 @@ _CREATED = (PlacementState.OPEN, PlacementState.SEALING)
 
 class Creation:
     """Belongs to one worker. A call needs its turn (``Lifecycle``). ``deletion`` finishes abandoned deletions
-    of the same name first. ``wall``: seconds since 1970, only to be written down."""
+    of the same name first. ``wall``: seconds since 1970, only to be written down. ``opened`` is called with each
+    placement that this worker has opened."""
 
-    def __init__(self, catalog: Catalog, placer: Placer, deletion: Deletion, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        placer: Placer,
+        deletion: Deletion,
+        wall: Callable[[], float],
+        opened: Callable[[Placement], None],
+    ) -> None:
         self._catalog = catalog
         self._placer = placer
         self._deletion = deletion
         self._wall = wall
+        self._opened = opened
 
     async def create(
         self, key: QueueKey, version: str, send: Sender, dead_letter: str | None, guard: Guard | None
@@ -116,10 +125,10 @@ class Creation:
         """Open a placement over concurrent changes. ``placement``: as it was when its queue was seen to exist."""
         current = placement
         for _ in range(ROUNDS):
+            ours = replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._wall())
             try:
-                await self._catalog.placements.replace(
-                    replace(current, epoch=current.epoch + 1, state=PlacementState.OPEN, since=self._wall())
-                )
+                await self._catalog.placements.replace(ours)
+                self._opened(ours)
                 return
             except PlacementConflict as conflict:
                 if conflict.current is None:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection
-from contextlib import aclosing
+from collections.abc import Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager
 
 from cachetools import LRUCache
 
@@ -92,6 +92,8 @@ class Directory:
         self.on_identity: Callable[[str], None] | None = None
         self._tenants: LRUCache[str, Tenant | None] = LRUCache(_TENANTS)
         self._reads: dict[QueueKey, asyncio.Task[Placement | None]] = {}
+        # Queues that this worker is creating, with the last change of each that the feed has shown meanwhile.
+        self._created: dict[QueueKey, Change | None] = {}
         # Kept while the feed is cut: a mover may go by an acknowledgement that was stored before.
         self._unused: dict[QueueKey, Seal] = {}
         self._upstreams = Upstreams(open_upstream)
@@ -134,6 +136,7 @@ class Directory:
     def forget(self, key: QueueKey) -> None:
         """Drop the placement of a queue, because the catalog has another one."""
         self._reads.pop(key, None)
+        self._created.pop(key, None)
         self._placements.drop(key)
         self._tell(key)
 
@@ -141,10 +144,34 @@ class Directory:
         """Drop all placements and tenants, also those of reads in flight: movers may have switched queues since without
         waiting for this worker."""
         self._reads.clear()
+        self._created.clear()
         self._placements.clear()
         self._tenants.clear()
         for key in list(self._awaited):
             self._tell(key)
+
+    @contextmanager
+    def creating(self, key: QueueKey) -> Iterator[None]:
+        """Let ``learn`` keep the placement of a queue that the caller creates meanwhile, one at a time for a queue."""
+        self._created[key] = None
+        try:
+            yield
+        finally:
+            self._created.pop(key, None)
+
+    def learn(self, written: Placement) -> None:
+        """Cache a placement that this worker has just written, so that the queue is known though the catalog is away.
+
+        Nothing is cached outside of ``creating``, or if the feed is cut or has shown a later change since it began.
+        """
+        key = written.key
+        if not self.synced or key not in self._created:
+            return
+        shown = self._created[key]
+        if shown is None or _includes(written, shown):
+            # A read in flight may be older than this write.
+            self._reads.pop(key, None)
+            self._placements.put(key, written)
 
     def change(self, key: QueueKey) -> asyncio.Future[None]:
         """Return a future of the queue's next change, which all its waiters share.
@@ -330,7 +357,9 @@ class Directory:
         self._unused.pop(key, None)
         if change.preparation is not None and known is None and reading is None:
             seal = self._unused[key] = change.preparation
-        if known is not None and (known.epoch, known.incarnation) != (change.epoch, change.incarnation):
+        if key in self._created:
+            self._created[key] = change
+        if known is not None and not _includes(known, change):
             self._drop(key, known)
         if self._fence is not None:
             self._fence.change(key, seal)
@@ -343,3 +372,8 @@ class Directory:
             segment = self._dropped.pop(key, None)
             if segment is not None and self.on_removal is not None:
                 self.on_removal(key, segment)
+
+
+def _includes(placement: Placement, change: Change) -> bool:
+    """Return whether the placement is the result of this change, or of a later one of the same life."""
+    return change.epoch is not None and change.epoch <= placement.epoch and change.incarnation == placement.incarnation

@@ -75,7 +75,7 @@ class Lifecycle:
         self._watch = PlacementWatch(clock, later, self.settle_later)
         self.placer = Placer(catalog, directory, wall, token)
         self._deletion = Deletion(catalog, self.placer, self._watch, takeover_after, clock, wall)
-        self._creation = Creation(catalog, self.placer, self._deletion, wall)
+        self._creation = Creation(catalog, self.placer, self._deletion, wall, directory.learn)
         self._locks: WeakValueDictionary[QueueKey, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[QueueKey, asyncio.Task[None]] = {}
         self._again: dict[QueueKey, Segment] = {}
@@ -132,7 +132,8 @@ class Lifecycle:
             known = await self._directory.find(key)
             if known is not None and known.state in (PlacementState.OPEN, PlacementState.SEALING):
                 return None
-            answer = await self._creation.create(key, version, send, dead_letter, guard)
+            with self._directory.creating(key):
+                answer = await self._creation.create(key, version, send, dead_letter, guard)
             if answer is None:
                 # Another worker has just opened it, and the feed has not shown that yet.
                 self._directory.forget(key)

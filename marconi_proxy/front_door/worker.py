@@ -11,6 +11,7 @@ from functools import partial
 from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import Partition
+from marconi_proxy.front_door.catalog_guard import CatalogGuard
 from marconi_proxy.front_door.chain.dispatch import Chain
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
@@ -48,11 +49,13 @@ class Worker:
             connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
         )
         self.catalog: Catalog = await open_catalog(settings.catalog_uri)
+        self.catalog_guard = CatalogGuard(self.catalog)
+        guarded = self.catalog_guard.catalog
         loop = asyncio.get_running_loop()
         self.gate = WriteGate(settings.lease, settings.ambiguity)
         self.seals = Seals(self.catalog, settings.seal_overdue, time.time, loop.call_later)
         self.directory = Directory(
-            self.catalog,
+            guarded,
             self._open_upstream,
             settings.cache_size,
             self.gate.fence,
@@ -64,7 +67,7 @@ class Worker:
         self.directory.on_seal = self.membership.hurry
         self.gate.on_end = self._hurry
         self.lifecycle = Lifecycle(
-            self.catalog,
+            guarded,
             self.directory,
             takeover_after=settings.takeover_after,
             deadline=limits.deadline,
@@ -74,7 +77,7 @@ class Worker:
         self.chain = Chain(self.directory, limits.deadline, self.chance)
         # A post that was forwarded before the feed showed a deletion may have created the queue anew.
         self.directory.on_removal = self.lifecycle.settle_later
-        self.local = make_local_application(self.catalog, self.directory, settings.pages)
+        self.local = make_local_application(guarded, self.directory, settings.pages)
         self.directory.on_identity = self._take_identity
         await self.directory.start(START_PATIENCE)
         # Before the worker serves: without a registration it would refuse the first writes.
@@ -99,5 +102,6 @@ class Worker:
         await self.seals.stop()
         await self.membership.stop()
         await self.directory.stop()
+        await self.catalog_guard.stop()
         self.pool.close()
         await self.catalog.close()

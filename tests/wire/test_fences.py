@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,11 @@ from catalog.model import PlacementState
 from marconi_proxy.fencing.barrier import Waiting
 from tests.servers.fake_partition import FakePartition, until
 from tests.servers.marconi import marconi_proxy
-from tests.servers.mongod import mongod_replica_set, with_database
 from tests.servers.suspension import suspend
 from tests.wire.conftest import logged
 from tests.wire.door import Client, Door, unread
-from tests.wire.hand import Hand, locked, next_name, pid_of
+from tests.wire.hand import Hand, next_name, pid_of
+from tests.wire.outage import catalog_outage
 from tests.wire.raw_http import Answer
 
 QUEUE = "orders"
@@ -329,30 +329,9 @@ def test_a_seal_that_nobody_ends_is_aborted(impatient: Door, held: bool) -> None
 # -- without the catalog -----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _away(request: str, directory: Path) -> Iterator[tuple[str, Callable[[], AbstractContextManager[None]]]]:
-    """Yield (the URI of a catalog, a context that cuts all processes off from it)."""
-    if request == "sqlite":
-        path = directory / "catalog.db"
-        yield f"sqlite:///{path}", lambda: locked(path)
-        return
-    with mongod_replica_set() as replica_set:
-
-        @contextmanager
-        def suspended() -> Iterator[None]:
-            server = replica_set.wait_for_primary()
-            server.suspend()
-            try:
-                yield
-            finally:
-                server.wake()
-
-        yield with_database(replica_set.uri(), "catalog"), suspended
-
-
 @pytest.mark.parametrize("store", ["sqlite", "mongodb"])
 def test_a_worker_that_is_cut_off_reads_on_and_takes_no_writes_until_it_is_back(store: str, tmp_path: Path) -> None:
-    with _away(store, tmp_path) as (uri, cut), running(uri, tmp_path) as door, staged(door) as stage:
+    with catalog_outage(store, tmp_path) as (uri, cut), running(uri, tmp_path) as door, staged(door) as stage:
         with door.through(door.workers[0]) as client:
             stage.warm(client)
             with cut():

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -296,6 +297,71 @@ async def test_a_removal_of_what_was_known_until_a_change_is_told_too(held: Dire
 async def test_a_removal_of_what_was_never_known_is_not_told(held: Directory, news: News, removed) -> None:
     await news(ChangeSubject.PLACEMENT, PROJECT, "q2", epoch=None)
     assert removed == []
+
+
+class Shown(NamedTuple):
+    """What the feed shows while a queue is created at epoch 2, and whether the placement is kept."""
+
+    name: str
+    changes: tuple[tuple[int | None, str], ...]
+    kept: bool
+
+
+SHOWN = (
+    Shown("nothing yet", (), True),
+    Shown("the insertion", ((1, BORN),), True),
+    Shown("all of it", ((1, BORN), (2, BORN)), True),
+    Shown("a later change", ((1, BORN), (2, BORN), (3, BORN)), False),
+    Shown("its removal", ((1, BORN), (None, BORN)), False),
+    Shown("a later life", ((1, "later"),), False),
+    Shown("the removal of an earlier life, first", ((None, "earlier"), (1, BORN)), True),
+)
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=[shown.name for shown in SHOWN])
+async def test_a_queue_that_this_worker_has_just_created_is_known(
+    held: Directory, news: News, catalog: Staged, shown: Shown
+) -> None:
+    written = placement("new", epoch=2)
+    with held.creating(written.key):
+        for epoch, incarnation in shown.changes:
+            await news(ChangeSubject.PLACEMENT, PROJECT, "new", epoch=epoch, incarnation=incarnation)
+        held.learn(written)
+    assert held.cached(written.key) == (written if shown.kept else None)
+    if shown.kept:
+        # The feed may show it late.
+        await news(ChangeSubject.PLACEMENT, PROJECT, "new", epoch=1)
+        await news(ChangeSubject.PLACEMENT, PROJECT, "new", epoch=2)
+        assert held.cached(written.key) == written
+        await news(ChangeSubject.PLACEMENT, PROJECT, "new", epoch=3)
+        assert held.cached(written.key) is None
+
+
+async def test_a_created_queue_is_not_learnt_later_nor_while_the_feed_is_cut(held: Directory, catalog: Staged) -> None:
+    written = placement("new", epoch=2)
+    with held.creating(written.key):
+        pass
+    held.learn(written)
+    with held.creating(written.key):
+        held.forget_all()  # a term has begun: movers did not wait for this worker
+        held.learn(written)
+    with held.creating(written.key):
+        await cut(catalog, held)
+        held.learn(written)
+    assert held.cached(written.key) is None
+
+
+async def test_an_older_read_does_not_replace_a_created_queue(held: Directory, catalog: Staged) -> None:
+    written = placement("new", epoch=2)
+    gate = asyncio.Event()
+    catalog.before("placements.get", gate.wait)
+    reading = asyncio.create_task(held.find(written.key))
+    await settled(lambda: catalog.calls["placements.get"])
+    with held.creating(written.key):
+        held.learn(written)
+    gate.set()
+    assert await reading is None
+    assert held.cached(written.key) == written
 
 
 async def test_a_later_life_at_the_same_epoch_drops_the_earlier_one(held: Directory, news: News) -> None:

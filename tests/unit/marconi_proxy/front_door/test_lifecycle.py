@@ -258,6 +258,16 @@ def p2(stage: Stage) -> Partition:
 # -- creation ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("call", [PUT, POST], ids=["put", "post"])
+async def test_a_queue_that_was_just_created_is_known_though_the_catalog_is_away(
+    stage: Stage, worker: Worker, p1: Partition, call: UpstreamCall
+) -> None:
+    assert await worker.create(call) == 201
+    stage.catalog.fail("placements.get", 10_000_000)
+    found = await worker.directory.find(Q)
+    assert found == await stage.stored()
+
+
 @pytest.mark.parametrize(("call", "log"), [(PUT, "PUT /v2/queues/q"), (POST, "POST /v2/queues/q/messages")])
 async def test_the_catalog_comes_first_and_the_partition_second(
     stage: Stage, worker: Worker, p1: Partition, call: UpstreamCall, log: str
