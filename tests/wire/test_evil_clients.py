@@ -98,7 +98,7 @@ def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case."""
+    """The outcome of a case."""
 
     answers: tuple[Answer, ...]
     queues: list[str]
@@ -253,7 +253,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Se
 
 
 CHUNKED_POST = post("slow").replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked")
-# What comes at once, what comes byte by byte, and the statuses.
+# The bytes that come at once, those that come one by one, and the statuses.
 SLOW = {
     "nothing": (b"", b"", ()),
     "empty lines": (b"", b"\r\n" * 100, (400,)),

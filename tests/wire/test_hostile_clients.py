@@ -51,7 +51,7 @@ def head(method: str, path: str, project: str, *lines: str) -> bytes:
 
 
 def everything(connection: socket.socket) -> bytes:
-    """What comes until the server ends the connection. Raises TimeoutError if it does not."""
+    """Return the bytes until the server ends the connection. Raises TimeoutError if it does not."""
     received = b""
     while piece := connection.recv(65536):
         received += piece

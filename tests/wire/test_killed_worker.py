@@ -1,7 +1,7 @@
 """A worker is killed between writing a new queue down and its creation: the next call completes it, in one place.
 
 The partition accepts the connection and does not answer, the placement is ``creating``, and the worker that waits gets
-SIGKILL. What happens to its call is up to the network: it is lost, or the partition does it late.
+SIGKILL. The fate of its call is up to the network: it is lost, or the partition does it late.
 """
 
 from __future__ import annotations

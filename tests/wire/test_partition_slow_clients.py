@@ -52,7 +52,7 @@ def head(method: str, path: str, *lines: str) -> bytes:
 
 
 def everything(connection: socket.socket) -> bytes:
-    """What comes until the server ends the connection. Raises TimeoutError if it does not."""
+    """Return the bytes until the server ends the connection. Raises TimeoutError if it does not."""
     received = b""
     try:
         while piece := connection.recv(65536):
@@ -124,7 +124,7 @@ def test_a_head_without_end(node: PartitionNode, line: str) -> None:
 
 
 def test_trailers_name_nobody(node: PartitionNode) -> None:
-    """Whoever stands in front and says whose request it is looks at headers only."""
+    """A proxy in front that sets the project looks at headers only."""
     chunks = b"0\r\nX-Project-Id: victim\r\n\r\n"
     with connect(node) as connection:
         connection.sendall(head("PUT", "/v1/queues/mine", "Transfer-Encoding: chunked") + chunks)
@@ -159,7 +159,7 @@ def test_many_slow_clients_keep_nobody_waiting(node: PartitionNode) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopping_amid_traffic_finishes_what_was_begun(tmp_path: Path, number: signal.Signals) -> None:
-    """What the server has read whole is answered, and what it acknowledged is there when it runs again."""
+    """A request that the server has read whole is answered; all that it acknowledged is there when it runs again."""
 
     async def run() -> None:
         nonlocal node

@@ -318,7 +318,7 @@ async def test_reads_of_a_queue_that_was_moved_ask_the_catalog_when_movers_stop_
     assert b"was not processed" in call.answer
     assert len(stage.p1.log + stage.p2.log) == seen
     # The feed is cut, and the catalog is not.
-    await settled(lambda: stage.door._catalog_guard.reads.breaker.opened_at is None)
+    await settled(lambda: stage.door.worker.catalog_guard.reads.breaker.opened_at is None)
     asked = stage.catalog.calls["placements.get"]
     assert await stage.ask("GET", f"{QUEUE}/stats", offer=offer) != 503
     assert stage.catalog.calls["placements.get"] == asked + 1
