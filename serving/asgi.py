@@ -1,7 +1,8 @@
 """ASGI 3 for one request, and for the life of an application (ASGI specification: HTTP, Lifespan).
 
 A start and the only piece of its body are sent in one write. An application that has a complete answer can
-send it without the two messages: ``scope["extensions"][CALL]`` is the ``AsgiCall``, with ``respond`` and ``gone``.
+send it without the two messages: ``scope["extensions"][CALL]`` is the ``AsgiCall``, with ``respond``, ``gone`` and
+``draining``.
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ class AsgiCall:
     @property
     def unread(self) -> int:
         return len(self._body)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server has begun to stop."""
+        return self._connection.server.draining
 
     def start(self, application: Application) -> None:
         """Run the application in a task."""

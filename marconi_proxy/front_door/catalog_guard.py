@@ -65,7 +65,7 @@ class GuardedVerbs:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
-        self._kind = kind
+        self.kind = kind
         self._ask = ask
         self._sleep = sleep
         self._waiting: set[asyncio.Timeout] = set()
@@ -98,18 +98,18 @@ class GuardedVerbs:
 
     def _away(self) -> CatalogUnavailable:
         seconds = self.breaker.open_for()
-        return CatalogUnavailable(f"the catalog has not answered {self._kind} for {seconds:.1f} s; it is being probed")
+        return CatalogUnavailable(f"the catalog has not answered {self.kind} for {seconds:.1f} s; it is being probed")
 
     def _open(self, error: CatalogUnavailable) -> None:
         LOG.warning(
             "the catalog does not answer %s: calls that need them are refused until a probe is answered: %s",
-            self._kind,
+            self.kind,
             error,
         )
         now = asyncio.get_running_loop().time()
         for patience in self._waiting:
             patience.reschedule(now)
-        self.probe = asyncio.create_task(self._probe(self.breaker.refused), name=f"probe of the catalog's {self._kind}")
+        self.probe = asyncio.create_task(self._probe(self.breaker.refused), name=f"probe of the catalog's {self.kind}")
 
     async def _probe(self, refused_before: int) -> None:
         while True:
@@ -117,13 +117,13 @@ class GuardedVerbs:
                 await self._ask()
                 break
             except CatalogError as error:
-                LOG.debug("the catalog still does not answer %s: %s", self._kind, error)
+                LOG.debug("the catalog still does not answer %s: %s", self.kind, error)
             await self._sleep(_PAUSE * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
         seconds = self.breaker.open_for()
         self.breaker.succeeded()
         LOG.warning(
             "the catalog answers %s again after %.1f s; calls refused meanwhile: %d",
-            self._kind,
+            self.kind,
             seconds,
             self.breaker.refused - refused_before,
         )
@@ -146,11 +146,11 @@ class _GuardedNoun:
 
     def __init__(self, noun: object, reads: GuardedVerbs, writes: GuardedVerbs) -> None:
         self._noun = noun
-        self._kinds = {**dict.fromkeys(_READS, reads), **dict.fromkeys(_WRITES, writes)}
+        self.kinds = {**dict.fromkeys(_READS, reads), **dict.fromkeys(_WRITES, writes)}
 
     def __getattr__(self, name: str) -> Verb:
         verb = cast("Verb", getattr(self._noun, name))
-        guard = self._kinds.get(name)
+        guard = self.kinds.get(name)
         if guard is None:
             return verb
 

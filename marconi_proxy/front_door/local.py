@@ -1,4 +1,4 @@
-"""The answers of the front door itself: the version document, liveness, and listings from the catalog.
+"""The answers of the front door itself: the version document, liveness, readiness, and listings from the catalog.
 
 A falcon application behind ``application``, which calls it only for well-formed requests. Route, project and query of
 the request are in the ASGI scope under ``SCOPE_KEY``.
@@ -13,16 +13,18 @@ from typing import Any, NamedTuple
 import falcon.asgi
 from falcon.asgi import Request, Response
 
-from catalog.errors import CatalogError, CatalogUnavailable
+from catalog.errors import CatalogError
 from catalog.interface import Catalog
 from catalog.model import API_VERSIONS
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.pages import QUEUES, TOPICS, ListingPages, PageLimits
+from marconi_proxy.front_door.readiness import WorkerReadiness
 from marconi_proxy.front_door.refusals import RequestRefused, from_fault
 from marconi_proxy.routing.headers import VIA
 from marconi_proxy.routing.listing_query import ListingQuery
 from marconi_proxy.routing.route import ParsedRoute, RouteKind
 from marconi_proxy.upstream.errors import UpstreamError
+from serving.readiness import accepting, readiness_answer
 
 SCOPE_KEY = "marconi.local"
 
@@ -71,21 +73,25 @@ class Versions:
 
 
 class Liveness:
-    """``GET`` and ``HEAD`` of /v1/health, /v1.1/ping and /v2/ping: whether this worker is in step with the catalog (API
-    section 1.12)."""
-
-    def __init__(self, catalog: Catalog, directory: Directory) -> None:
-        self._catalog = catalog
-        self._directory = directory
+    """``GET`` and ``HEAD`` of /v1/health, /v1.1/ping and /v2/ping: that this worker answers (API section 1.12)."""
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        # The feed is proof that the catalog can be reached, so a probe costs no read.
-        if not self._directory.synced:
-            raise CatalogUnavailable("the change feed is cut")
         resp.status = falcon.HTTP_204
 
-    async def on_head(self, req: Request, resp: Response) -> None:
-        resp.status = falcon.HTTP_204
+    on_head = on_get
+
+
+class Readiness:
+    """``GET`` and ``HEAD`` of /{v}/ready: whether this worker can serve."""
+
+    def __init__(self, worker: WorkerReadiness) -> None:
+        self._worker = worker
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        resp.status, headers, resp.data = readiness_answer([*self._worker.conditions(), accepting(req.scope)])
+        resp.set_headers([(name.decode(), value.decode()) for name, value in headers])
+
+    on_head = on_get
 
 
 class Listing:
@@ -138,7 +144,7 @@ async def _refuse(req: Request, resp: Response, error: Exception, params: dict[s
 
 
 def make_local_application(
-    catalog: Catalog, directory: Directory, limits: PageLimits
+    catalog: Catalog, directory: Directory, limits: PageLimits, worker: WorkerReadiness
 ) -> falcon.asgi.App[Request, Response]:
     """Return the falcon application. Its routes are those with ``local`` in ``routing.route.ROUTES``."""
     app = falcon.asgi.App(middleware=[_Stamp()])
@@ -146,11 +152,12 @@ def make_local_application(
     app.add_error_handler(CatalogError, _refuse)
     app.add_error_handler(UpstreamError, _refuse)
     app.add_route("/", Versions(directory))
-    liveness = Liveness(catalog, directory)
+    liveness, readiness = Liveness(), Readiness(worker)
     app.add_route("/v1/health", liveness)
     listing = Listing(catalog, ListingPages(catalog, directory, limits))
     for version in API_VERSIONS:
         app.add_route(f"/{version}/queues", listing)
+        app.add_route(f"/{version}/ready", readiness)
         if version != "v1":
             app.add_route(f"/{version}/ping", liveness)
     app.add_route("/v2/topics", listing)

@@ -112,7 +112,8 @@ def decide_without_queue(route: ParsedRoute, *, well_formed: bool) -> Decision:
         return Action.NOT_FOUND
     if kind is RouteKind.UNSAFE:
         return Action.BAD_PATH
-    if route.rule.local and well_formed:
+    # A load balancer probes without the headers of the API, and no partition has this route.
+    if kind is RouteKind.READY or (route.rule.local and well_formed):
         return Action.LOCAL
     return Action.TO_ANY
 

@@ -25,6 +25,7 @@ class RouteKind(Enum):
     HOME = auto()
     PING = auto()
     HEALTH = auto()
+    READY = auto()
     QUEUES = auto()
     QUEUE = auto()
     METADATA = auto()
@@ -121,6 +122,10 @@ ROUTES: dict[tuple[RouteKind, tuple[str, ...]], dict[str, RouteRule]] = {
         "GET": RouteRule(RouteKind.HEALTH, local=True),
         "HEAD": RouteRule(RouteKind.HEALTH, local=True),
     },
+    (RouteKind.READY, _ALL): {
+        "GET": RouteRule(RouteKind.READY, local=True),
+        "HEAD": RouteRule(RouteKind.READY, local=True),
+    },
     (RouteKind.QUEUES, _ALL): {"GET": RouteRule(RouteKind.QUEUES, local=True)},
     (RouteKind.QUEUE, _ALL): {
         "PUT": RouteRule(RouteKind.QUEUE, Effect.CREATES, writes=True),
@@ -185,6 +190,7 @@ _PATHS: dict[RouteKind, tuple[tuple[str | None, ...], ...]] = {
     RouteKind.HOME: (("",),),
     RouteKind.PING: (("ping",),),
     RouteKind.HEALTH: (("health",),),
+    RouteKind.READY: (("ready",),),
     RouteKind.QUEUES: (("queues",),),
     RouteKind.QUEUE: (("queues", None),),
     RouteKind.METADATA: (("queues", None, "metadata"),),

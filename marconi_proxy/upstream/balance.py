@@ -56,6 +56,10 @@ class Balancer:
         one, other = self._chance.sample(candidates, 2)
         return one if self._load(one, now) <= self._load(other, now) else other
 
+    def usable(self, now: float) -> bool:
+        """Return whether a host has not just failed so often that it would be ejected."""
+        return any(host.failures < self._eject_after or now - host.failed_at >= self._eject_for for host in self.hosts)
+
     def _load(self, host: Host, now: float) -> int:
         # Old failures weigh nothing; otherwise a recovered host would never get the call that shows it.
         recent = now - host.failed_at < self._eject_for

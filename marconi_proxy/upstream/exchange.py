@@ -163,6 +163,11 @@ class Upstream:
         self.partition = partition
         self.fences = self.fences or partition.fences
 
+    @property
+    def usable(self) -> bool:
+        """Whether calls have a chance: some host does not fail all the time."""
+        return self._balancer.usable(self._loop.time())
+
     async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
         """Send a call to a host of the partition. Raises UpstreamError; only NotSent means "not processed".
 

@@ -32,9 +32,9 @@ class Row(NamedTuple):
 ROWS: tuple[Row, ...] = (
     Row("GET", "/", DIALECTS, service.home_document),
     Row("GET", "/health", (V1,), service.alive),
-    Row("HEAD", "/health", (V1,), service.responding),
+    Row("HEAD", "/health", (V1,), service.alive),
     Row("GET", "/ping", _LATE, service.alive),
-    Row("HEAD", "/ping", _LATE, service.responding),
+    Row("HEAD", "/ping", _LATE, service.alive),
     Row("GET", "/queues", DIALECTS, queues.list_all),
     Row("PUT", "/queues/{}", DIALECTS, queues.put),
     Row("GET", "/queues/{}", (V1,), queues.exists),

@@ -46,11 +46,5 @@ async def home_document(node: Node, call: Call) -> Answer:
 
 
 async def alive(node: Node, call: Call) -> Answer:
-    """Whether the storage can be written."""
-    await node.storage.ping()
-    return no_content()
-
-
-async def responding(node: Node, call: Call) -> Answer:
-    """Whether this process answers at all."""
+    """Whether this process answers; ``serving.lifespan`` has readiness, which depends on the storage."""
     return no_content()

@@ -43,7 +43,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return whether the store can be written."""
+        """Check that the store can be written, and has room for posts."""
 
     @abstractmethod
     async def check(self) -> list[str]:

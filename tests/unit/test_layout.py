@@ -118,7 +118,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("statistics", "tests/unit/marconi_proxy/admin/test_statistics.py"),
     ),
     "marconi_proxy/front_door": (
-        ("call call_service settings worker", "tests/unit/marconi_proxy/front_door/test_application.py"),
+        ("call call_service readiness settings worker", "tests/unit/marconi_proxy/front_door/test_application.py"),
         ("local pages", "tests/contract/test_listing_paging.py"),
         ("creation deletion placement_watch placer", "tests/unit/marconi_proxy/front_door/test_lifecycle.py"),
     ),
@@ -180,7 +180,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
         ("subscription", VALUES),
     ),
     "partition/serving": (
-        ("cli lifespan option_table options", "tests/unit/partition/test_serving.py"),
+        ("cli lifespan option_table options readiness", "tests/unit/partition/test_serving.py"),
         ("errors", VALUES),
         ("listener server", "tests/wire/test_partition_node.py"),
     ),
@@ -198,7 +198,7 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "partition/storage/sqlite": (
         (
-            "checking connection_thread driver schema tidying translation turn",
+            "checking connection_thread driver room schema tidying translation turn",
             "tests/contract/test_partition_sqlite.py",
         ),
         ("marks", "tests/contract/test_partition_fences.py"),

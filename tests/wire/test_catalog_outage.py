@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,11 @@ def test_only_the_first_call_waits_for_a_catalog_that_is_away(
                 # All of them together wait less than one of them would have.
                 assert time.monotonic() - began < patience
                 assert client.ask("POST", "/v2/queues/known/messages", project, BODY).status == 201
+                assert client.ask("GET", "/v1/health", None).status == 204
+                unready = client.ask("GET", "/v1/ready", None)
+                assert (unready.status, unready.header("retry-after")) == (503, "1")
+                assert not json.loads(unready.body)["conditions"]["catalog"]["met"]
             until(lambda: client.ask("PUT", "/v2/queues/back", project).status == 201, "the catalog is back")
+            until(lambda: client.ask("GET", "/v1/ready", None).status == 200, "the worker is ready")
         log = proxy.public.log.read_text()
         assert log.count("the catalog does not answer") == log.count("the catalog answers") == 1

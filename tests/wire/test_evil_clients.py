@@ -326,6 +326,9 @@ def test_a_drain_answers_each_client_once_more(drained: dict[str, Server], kind:
         assert kept.recv(1 << 16).startswith(b"HTTP/1.1 204 ")
         server.process.signal(signal.SIGTERM)
         until(lambda: is_last(talk(server.address, PING)), "the drain has begun")
+        (unready,) = answers(talk(server.address, b"GET /v1/ready HTTP/1.1\r\nHost: h\r\n\r\n"))
+        assert unready.status == 503
+        assert not json.loads(unready.body)["conditions"]["accepting"]["met"]
         # The one that was idle, and new ones, have the answer that tells them to go elsewhere.
         kept.sendall(PING + PING)
         received = everything(kept)

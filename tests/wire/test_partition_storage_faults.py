@@ -150,6 +150,21 @@ def test_no_room(client: Client, node: PartitionNode, path: Path) -> None:
     assert [body for body in client.stored() if body in client.acknowledged] == client.acknowledged
 
 
+def test_a_node_without_room_is_alive_and_not_ready(path: Path, tmp_path: Path) -> None:
+    """A small write still succeeds then, within the space that the log has already."""
+    with running(path, tmp_path, workers=1) as node:
+        client = Client(node.url)
+        assert client.ask("GET", "/v1/ready").status_code == 200
+        with no_room(node, 500_000):
+            assert client.post().status_code == 201
+            node.process.wait_until(lambda: client.ask("GET", "/v1/ready").status_code == 503)
+            unready = client.ask("GET", "/v1/ready")
+            assert unready.headers["retry-after"] == "1"
+            assert "no room" in unready.json()["conditions"]["storage"]["reason"]
+            assert client.ask("GET", "/v1/health").status_code == 204
+        node.process.wait_until(lambda: client.ask("GET", "/v1/ready").status_code == 200)
+
+
 def test_no_room_for_posts_that_wait_together(client: Client, node: PartitionNode) -> None:
     """Posts at the same time are one commit: those that it was refused with are not there, the others are."""
     refused: set[str] = set()

@@ -26,6 +26,7 @@ from partition.storage.sqlite import (
     sweeping,
 )
 from partition.storage.sqlite.connection_thread import BUSY_TIMEOUT, ConnectionThread
+from partition.storage.sqlite.room import check_room
 from partition.storage.sqlite.translation import FAULTS, translate
 from partition.storage.uri import split
 from partition.validation.json_document import text
@@ -107,6 +108,7 @@ class SQLiteStorage(Storage):
         return messages.delete_each(connection, jobs, self._identifiers, self._clock())
 
     async def ping(self) -> None:
+        await asyncio.to_thread(check_room, self._path)
         await self._writing.run(lambda connection: connection.execute("UPDATE store SET last=last"))
 
     async def check(self) -> list[str]:

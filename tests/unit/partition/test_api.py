@@ -40,7 +40,7 @@ def failing(reason: str, *, maybe_done: bool = False) -> Storage:
 
 # A store that fails
 
-NO_STORE_NEEDED = (service.home_document, service.responding, share.post)
+NO_STORE_NEEDED = (service.home_document, service.alive, share.post)
 PATCH_TYPE = {"Content-Type": "application/openstack-messaging-v2.0-json-patch"}
 # Headers that some handlers want.
 SPECIAL = {queues.patch: PATCH_TYPE, queues.fence: {"X-Marconi-Epoch": "life/7"}}

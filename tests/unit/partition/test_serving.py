@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -18,11 +19,15 @@ from partition.model.limits import Limits
 from partition.model.queue import Epoch, QueueKey
 from partition.serving import lifespan as lifespan_module
 from partition.serving import options
+from partition.serving import readiness as readiness_module
 from partition.serving.cli import Exit, main
 from partition.serving.lifespan import Worker, sweep_for_ever
+from partition.serving.readiness import StorageProbe
 from partition.serving.server import open_node
 from partition.storage.opening import open_storage
 from partition.validation import subscription_body
+from serving.asgi import CALL
+from serving.readiness import Condition
 
 ROOT = Path(__file__).parents[3]
 STORAGE = {"storage.uri": "sqlite:////tmp/messages.db"}
@@ -294,14 +299,91 @@ async def test_a_worker_answers_503_until_its_store_can_be_opened(tmp_path, monk
     living = asyncio.create_task(worker({"type": "lifespan"}, lifespan.receive, lifespan.send))
     assert await lifespan.says("startup") == "lifespan.startup.complete"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(worker), base_url="http://node") as client:
-        refused = await client.get("/v1/health")
+        assert (await client.get("/v1/health")).status_code == 204
+        unready = await client.get("/v1/ready")
+        assert (unready.status_code, unready.json()["conditions"]["storage"]["met"]) == (503, False)
+        refused = await client.get("/v1/queues")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert refused.json()["title"] == "Service temporarily unavailable"
         assert "storage /x: it is damaged" in caplog.text
         mended.set()
         await opened.wait()
-        while (await client.get("/v1/health")).status_code != 204:
+        while (await client.get("/v1/ready")).status_code != 200:
             pass
+    assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
+    await living
+
+
+class Asked:
+    """A store that answers probes as the test has it, or not at all."""
+
+    def __init__(self):
+        self.pings = 0
+        self.failure = None
+        self.held = None
+
+    async def ping(self):
+        self.pings += 1
+        if self.held is not None:
+            await self.held.wait()
+        if self.failure is not None:
+            raise self.failure
+
+
+async def test_a_store_is_asked_once_for_many_probes(monkeypatch):
+    store = Asked()
+    probe = StorageProbe(store)
+    assert (
+        await asyncio.gather(*[probe.condition() for _ in range(9)])
+        == [Condition("storage", True, "it takes writes")] * 9
+    )
+    assert store.pings == 1
+    monkeypatch.setattr(readiness_module, "_AGE", 0.0)
+    store.failure = StorageUnavailable("storage /x: the disk is full")
+    assert await probe.condition() == Condition("storage", False, "storage /x: the disk is full")
+    assert store.pings == 2
+    await probe.stop()
+
+
+async def test_a_store_that_does_not_answer_is_not_ready_and_not_asked_again(monkeypatch):
+    monkeypatch.setattr(readiness_module, "_PATIENCE", 0.001)
+    monkeypatch.setattr(readiness_module, "_AGE", 0.0)
+    store = Asked()
+    store.held = asyncio.Event()
+    probe = StorageProbe(store)
+    for _ in range(3):
+        assert await probe.condition() == Condition("storage", False, "no answer within 0.001 s")
+    assert store.pings == 1
+    store.held.set()
+    await asyncio.sleep(0)
+    assert (await probe.condition()).met
+    await probe.stop()
+
+
+async def test_readiness_takes_no_other_method_and_a_stopping_worker_has_none(tmp_path):
+    async def open_node():
+        return Node(await open_storage(f"sqlite:///{tmp_path / 'store.db'}"))
+
+    worker = Worker(open_node, 60)
+    lifespan = Lifespan()
+    living = asyncio.create_task(worker({"type": "lifespan"}, lifespan.receive, lifespan.send))
+    assert await lifespan.says("startup") == "lifespan.startup.complete"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(worker), base_url="http://node") as client:
+        for version in ("v1", "v1.1", "v2"):
+            answer = await client.get(f"/{version}/ready")
+            assert (answer.status_code, answer.json()["ready"]) == (200, True)
+            assert (await client.head(f"/{version}/ready")).status_code == 200
+        assert (await client.post("/v1/ready")).status_code == 405
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    call = SimpleNamespace(draining=True)
+    scope = {"type": "http", "method": "GET", "path": "/v2/ready", "extensions": {CALL: call}}
+    await worker(scope, None, send)
+    assert sent[0]["status"] == 503
+    assert b"stopping" in sent[1]["body"]
     assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
     await living
 

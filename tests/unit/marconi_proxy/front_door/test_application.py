@@ -17,7 +17,19 @@ from typing import Any
 
 import pytest
 
-from catalog.model import Change, ChangeSubject, Move, MoveState, Placement, Seal, Synced, Tenant
+from catalog.errors import CatalogUnavailable
+from catalog.model import (
+    API_VERSIONS,
+    Change,
+    ChangeSubject,
+    Move,
+    MoveState,
+    PartitionState,
+    Placement,
+    Seal,
+    Synced,
+    Tenant,
+)
 from catalog.sqlite.driver import SQLiteCatalog
 from marconi_proxy import options
 from marconi_proxy.fencing.transitions import abort, retire, seal, switch
@@ -81,6 +93,10 @@ class Client:
             "type": "http",
             "method": method,
             "target": target.encode(),
+            "path": target.partition("?")[0],
+            "query_string": target.partition("?")[2].encode(),
+            "http_version": "1.1",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "headers": [
                 (b"client-id", b"3381af92-2b9e-11e3-b191-71861300734c"),
                 (b"x-project-id", PROJECT.encode()),
@@ -92,6 +108,7 @@ class Client:
             "extensions": {CALL: self},
         }
         self.gone = False
+        self.draining = False
         self.client = ("127.0.0.1", 1)
         self.left = asyncio.Event()
         self.status = 0
@@ -131,7 +148,7 @@ class Client:
         if message["type"] == "http.response.start":
             self.status = message["status"]
         else:
-            self.answer += message["body"]
+            self.answer += message.get("body", b"")
 
     def begin(self, *, offer: bool = True) -> Client:
         self.taken = offer and self._door.try_fast_path(self)  # type: ignore[arg-type]
@@ -749,3 +766,81 @@ async def test_clients_close_no_queues(stage: Stage) -> None:
     await stage.fence()
     assert await stage.ask("PUT", f"{QUEUE}/fence") == 404
     assert stage.p1.log == []
+
+
+# -- probes ------------------------------------------------------------------------------------------------------------
+
+
+async def readiness(stage: Stage, *, draining: bool = False, method: str = "GET") -> tuple[int, dict[str, bool]]:
+    """Return the status of a probe, and which conditions are met."""
+    client = Client(stage.door, method, "/v1/ready")
+    client.scope["headers"] = []
+    client.draining = draining
+    await client.begin().ended()
+    document = json.loads(client.answer)
+    assert document["ready"] is (client.status == 200)
+    assert all(condition["reason"] for condition in document["conditions"].values())
+    return client.status, {name: condition["met"] for name, condition in document["conditions"].items()}
+
+
+READY = {"lease": True, "catalog": True, "partitions": True, "accepting": True}
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+async def test_a_worker_in_step_is_ready_without_any_header(stage: Stage, version: str) -> None:
+    client = Client(stage.door, "GET", f"/{version}/ready")
+    client.scope["headers"] = []
+    assert (await client.begin().ended()).status == 200
+    assert await readiness(stage) == (200, READY)
+
+
+async def test_a_readiness_probe_takes_no_other_method(stage: Stage) -> None:
+    assert await stage.ask("POST", "/v1/ready") == 405
+
+
+async def test_a_worker_without_its_lease_is_alive_and_not_ready(stage: Stage) -> None:
+    stage.clock.now += 3600.0
+    assert await readiness(stage) == (503, READY | {"lease": False})
+    assert await stage.ask("GET", "/v1/health") == 204
+
+
+async def test_a_worker_with_a_cut_feed_is_alive_and_not_ready(stage: Stage) -> None:
+    stage.catalog.fail("watch", 10_000_000)
+    stage.catalog.show(CatalogUnavailable("the store is away"))
+    await settled(lambda: not stage.door._directory.synced)
+    assert await readiness(stage) == (503, READY | {"catalog": False})
+    for path in ("/v1/health", "/v1.1/ping", "/v2/ping"):
+        assert await stage.ask("GET", path) == 204
+
+
+@pytest.mark.parametrize("kind", ["reads", "writes"])
+async def test_a_worker_with_an_open_breaker_is_not_ready(stage: Stage, kind: str) -> None:
+    breaker = getattr(stage.door._catalog_guard, kind).breaker
+    breaker.failed(breaker.begin())
+    assert await readiness(stage) == (503, READY | {"catalog": False})
+    breaker.succeeded()
+    assert await readiness(stage) == (200, READY)
+
+
+async def test_a_worker_whose_partitions_are_all_disabled_is_not_ready(stage: Stage) -> None:
+    for name in ("p1", "p2"):
+        known = await stage.catalog.real.partitions.get(name)
+        assert known is not None
+        changed = replace(known, state=PartitionState.DISABLED, version=known.version + 1)
+        await stage.catalog.real.partitions.replace(changed)
+    await stage.fence()  # shows the changes
+    assert await readiness(stage) == (503, READY | {"partitions": False})
+
+
+async def test_a_worker_of_which_one_partition_is_usable_is_ready(stage: Stage) -> None:
+    one, other = stage.door._directory.upstreams
+    for upstream in (one, other):
+        assert await readiness(stage) == (200, READY)
+        (host,) = upstream._balancer.hosts
+        for _ in range(5):
+            upstream._balancer.failed(host, asyncio.get_running_loop().time())
+    assert await readiness(stage) == (503, READY | {"partitions": False})
+
+
+async def test_a_worker_that_stops_is_not_ready(stage: Stage) -> None:
+    assert await readiness(stage, draining=True) == (503, READY | {"accepting": False})

@@ -300,7 +300,7 @@ async def test_a_removal_of_what_was_never_known_is_not_told(held: Directory, ne
 
 
 class Shown(NamedTuple):
-    """A change that the feed shows while a queue is created at epoch 2, and whether the placement is kept."""
+    """Changes that the feed shows while a queue is created at epoch 2, and whether the placement is kept."""
 
     name: str
     changes: tuple[tuple[int | None, str], ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.model import Placement, PlacementState, Segment
+from catalog.model import API_VERSIONS, Placement, PlacementState, Segment
 from marconi_proxy.routing.decision import (
     Action,
     All,
@@ -45,11 +45,16 @@ def column(rule: RouteRule) -> int:
     return 1 if rule.writes else 0
 
 
+_WITHOUT_QUEUE = frozenset(
+    {
+        *(RouteKind.ROOT, RouteKind.HOME, RouteKind.PING, RouteKind.HEALTH, RouteKind.READY),
+        *(RouteKind.QUEUES, RouteKind.TOPICS),
+    }
+)
 RULES = {
     f"{method} {kind.name} of {'/'.join(versions)}": rule
     for (kind, versions), rules in ROUTES.items()
-    if kind
-    not in (RouteKind.ROOT, RouteKind.HOME, RouteKind.PING, RouteKind.HEALTH, RouteKind.QUEUES, RouteKind.TOPICS)
+    if kind not in _WITHOUT_QUEUE
     for method, rule in {"any other method on": RouteRule(kind), **rules}.items()
 } | {"a pop": parse("DELETE", b"/v2/queues/q/messages?pop=1").rule}
 
@@ -283,6 +288,9 @@ def test_the_first_call_that_a_queue_ever_gets(method: str, target: bytes, expec
         ("GET", b"/v2/ping", False, Action.TO_ANY),
         ("GET", b"/v1/health", True, Action.LOCAL),
         ("GET", b"/v2/health", True, Action.NOT_FOUND),
+        *(("GET", f"/{version}/ready".encode(), False, Action.LOCAL) for version in API_VERSIONS),
+        ("HEAD", b"/v1/ready", False, Action.LOCAL),
+        ("POST", b"/v1/ready", True, Action.LOCAL),
         ("GET", b"/v1/queues", True, Action.LOCAL),
         ("GET", b"/v1/queues", False, Action.TO_ANY),
         ("HEAD", b"/v1/queues", True, Action.TO_ANY),
