@@ -14,11 +14,19 @@ _RETRY_AFTER = 1
 
 
 class Condition(NamedTuple):
-    """One of the conditions under which a worker can serve. ``reason``: a short text for operators."""
+    """One of the conditions under which a worker can serve.
+
+    ``reason``: a short text for operators. ``counters``: (name, number since the start of the worker) of what concerns
+    it.
+    """
 
     name: str
     met: bool
     reason: str
+    counters: tuple[tuple[str, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"met": self.met, "reason": self.reason, **dict(self.counters)}
 
 
 def accepting(scope: dict[str, Any]) -> Condition:
@@ -33,7 +41,7 @@ def readiness_answer(conditions: Iterable[Condition]) -> tuple[int, list[Header]
     """Return (status, headers, body): 200 if every condition is met, else 503."""
     shown = list(conditions)
     ready = all(condition.met for condition in shown)
-    document = {"ready": ready, "conditions": {one.name: {"met": one.met, "reason": one.reason} for one in shown}}
+    document = {"ready": ready, "conditions": {one.name: one.to_json() for one in shown}}
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     if not ready:
         headers.append((b"retry-after", b"%d" % _RETRY_AFTER))

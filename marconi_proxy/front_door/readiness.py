@@ -28,13 +28,14 @@ class WorkerReadiness:
         return Condition("lease", False, "not renewed in time: writes are refused until the catalog answers")
 
     def _catalog(self) -> Condition:
-        if not self._directory.synced:
-            return Condition("catalog", False, "the change feed is cut")
+        reason = "" if self._directory.synced else "the change feed is cut"
+        counters: list[tuple[str, int]] = []
         for verbs in (self._guard.reads, self._guard.writes):
-            if verbs.breaker.opened_at is not None:
-                seconds = verbs.breaker.open_for()
-                return Condition("catalog", False, f"{verbs.kind} are not answered, for {seconds:.1f} s")
-        return Condition("catalog", True, "it answers")
+            breaker = verbs.breaker
+            if breaker.opened_at is not None:
+                reason = reason or f"{verbs.kind} are not answered, for {breaker.open_for():.1f} s"
+            counters += [(f"{verbs.kind}_outages", breaker.openings), (f"{verbs.kind}_refused", breaker.refused)]
+        return Condition("catalog", not reason, reason or "it answers", tuple(counters))
 
     def _partitions(self) -> Condition:
         serving = [one for one in self._directory.upstreams if one.partition.state is not PartitionState.DISABLED]

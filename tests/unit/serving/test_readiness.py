@@ -12,7 +12,7 @@ from serving.asgi import CALL
 from serving.readiness import Condition, accepting, readiness_answer
 
 HELD = Condition("lease", True, "held for 20.0 s more")
-CUT = Condition("catalog", False, "the change feed is cut")
+CUT = Condition("catalog", False, "the change feed is cut", (("reads_refused", 3),))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,10 @@ def test_an_answer_names_every_condition(conditions: list[Condition], status: in
     assert ((b"retry-after", b"1") in headers) is not ready
     assert json.loads(body) == {
         "ready": ready,
-        "conditions": {one.name: {"met": one.met, "reason": one.reason} for one in conditions},
+        "conditions": {
+            one.name: {"met": one.met, "reason": one.reason, **({"reads_refused": 3} if one is CUT else {})}
+            for one in conditions
+        },
     }
 
 

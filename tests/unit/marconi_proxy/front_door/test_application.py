@@ -817,7 +817,12 @@ async def test_a_worker_with_a_cut_feed_is_alive_and_not_ready(stage: Stage) -> 
 async def test_a_worker_with_an_open_breaker_is_not_ready(stage: Stage, kind: str) -> None:
     breaker = getattr(stage.door._catalog_guard, kind).breaker
     breaker.failed(breaker.begin())
+    breaker.begin()
     assert await readiness(stage) == (503, READY | {"catalog": False})
+    shown = json.loads((await stage.call("GET", "/v1/ready").ended()).answer)["conditions"]["catalog"]
+    other = "writes" if kind == "reads" else "reads"
+    numbers = [shown[f"{one}_{counter}"] for one in (kind, other) for counter in ("outages", "refused")]
+    assert numbers == [1, 1, 0, 0]
     breaker.succeeded()
     assert await readiness(stage) == (200, READY)
 
