@@ -146,11 +146,11 @@ class _GuardedNoun:
 
     def __init__(self, noun: object, reads: GuardedVerbs, writes: GuardedVerbs) -> None:
         self._noun = noun
-        self.kinds = {**dict.fromkeys(_READS, reads), **dict.fromkeys(_WRITES, writes)}
+        self._kinds = {**dict.fromkeys(_READS, reads), **dict.fromkeys(_WRITES, writes)}
 
     def __getattr__(self, name: str) -> Verb:
         verb = cast("Verb", getattr(self._noun, name))
-        guard = self.kinds.get(name)
+        guard = self._kinds.get(name)
         if guard is None:
             return verb
 

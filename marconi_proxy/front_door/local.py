@@ -7,7 +7,7 @@ the request are in the ASGI scope under ``SCOPE_KEY``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import falcon.asgi
@@ -18,15 +18,16 @@ from catalog.interface import Catalog
 from catalog.model import API_VERSIONS
 from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.pages import QUEUES, TOPICS, ListingPages, PageLimits
-from marconi_proxy.front_door.readiness import WorkerReadiness
 from marconi_proxy.front_door.refusals import RequestRefused, from_fault
 from marconi_proxy.routing.headers import VIA
 from marconi_proxy.routing.listing_query import ListingQuery
 from marconi_proxy.routing.route import ParsedRoute, RouteKind
 from marconi_proxy.upstream.errors import UpstreamError
-from serving.readiness import accepting, readiness_answer
+from serving.readiness import Condition, accepting, readiness_answer
 
 SCOPE_KEY = "marconi.local"
+
+Conditions = Callable[[], Iterable[Condition]]
 
 # API section 1.10.
 _DOCUMENTS: dict[str, dict[str, Any]] = {
@@ -82,13 +83,13 @@ class Liveness:
 
 
 class Readiness:
-    """``GET`` and ``HEAD`` of /{v}/ready: whether this worker can serve."""
+    """``GET`` and ``HEAD`` of /{v}/ready: whether this worker can serve, by ``conditions`` and its server."""
 
-    def __init__(self, worker: WorkerReadiness) -> None:
-        self._worker = worker
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        resp.status, headers, resp.data = readiness_answer([*self._worker.conditions(), accepting(req.scope)])
+        resp.status, headers, resp.data = readiness_answer([*self._conditions(), accepting(req.scope)])
         resp.set_headers([(name.decode(), value.decode()) for name, value in headers])
 
     on_head = on_get
@@ -144,7 +145,7 @@ async def _refuse(req: Request, resp: Response, error: Exception, params: dict[s
 
 
 def make_local_application(
-    catalog: Catalog, directory: Directory, limits: PageLimits, worker: WorkerReadiness
+    catalog: Catalog, directory: Directory, limits: PageLimits, conditions: Conditions
 ) -> falcon.asgi.App[Request, Response]:
     """Return the falcon application. Its routes are those with ``local`` in ``routing.route.ROUTES``."""
     app = falcon.asgi.App(middleware=[_Stamp()])
@@ -152,7 +153,7 @@ def make_local_application(
     app.add_error_handler(CatalogError, _refuse)
     app.add_error_handler(UpstreamError, _refuse)
     app.add_route("/", Versions(directory))
-    liveness, readiness = Liveness(), Readiness(worker)
+    liveness, readiness = Liveness(), Readiness(conditions)
     app.add_route("/v1/health", liveness)
     listing = Listing(catalog, ListingPages(catalog, directory, limits))
     for version in API_VERSIONS:

@@ -17,6 +17,7 @@ from marconi_proxy.front_door.directory import Directory
 from marconi_proxy.front_door.lifecycle import Lifecycle
 from marconi_proxy.front_door.local import make_local_application
 from marconi_proxy.front_door.membership import Membership
+from marconi_proxy.front_door.readiness import WorkerReadiness
 from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.write_gate import WriteGate
@@ -77,7 +78,8 @@ class Worker:
         self.chain = Chain(self.directory, limits.deadline, self.chance)
         # A post that was forwarded before the feed showed a deletion may have created the queue anew.
         self.directory.on_removal = self.lifecycle.settle_later
-        self.local = make_local_application(guarded, self.directory, settings.pages)
+        readiness = WorkerReadiness(self.directory, self.gate, self.catalog_guard)
+        self.local = make_local_application(guarded, self.directory, settings.pages, readiness.conditions)
         self.directory.on_identity = self._take_identity
         await self.directory.start(START_PATIENCE)
         # Before the worker serves: without a registration it would refuse the first writes.

@@ -316,7 +316,7 @@ class Tenant:
     async def ask(self, href: str, limits: PageLimits) -> tuple[int, Any]:
         """Ask for a page; return (status, document)."""
         directory = cast("Directory", Partitions(self.upstreams))
-        application = make_local_application(self._catalog, directory, limits)
+        application = make_local_application(self._catalog, directory, limits, tuple)
         target = href.encode()
         route = parse("GET", target)
         query = parse_listing(route.rule.kind, route.version, target.partition(b"?")[2], default_page=10, max_page=20)

@@ -103,7 +103,6 @@ class Client:
                 (b"content-length", str(len(self.body)).encode()),
             ],
             "client": ("127.0.0.1", 1),
-            "http_version": "1.1",
             "scheme": "http",
             "extensions": {CALL: self},
         }
@@ -807,7 +806,7 @@ async def test_a_worker_without_its_lease_is_alive_and_not_ready(stage: Stage) -
 async def test_a_worker_with_a_cut_feed_is_alive_and_not_ready(stage: Stage) -> None:
     stage.catalog.fail("watch", 10_000_000)
     stage.catalog.show(CatalogUnavailable("the store is away"))
-    await settled(lambda: not stage.door._directory.synced)
+    await settled(lambda: not stage.door.worker.directory.synced)
     assert await readiness(stage) == (503, READY | {"catalog": False})
     for path in ("/v1/health", "/v1.1/ping", "/v2/ping"):
         assert await stage.ask("GET", path) == 204
@@ -815,7 +814,7 @@ async def test_a_worker_with_a_cut_feed_is_alive_and_not_ready(stage: Stage) -> 
 
 @pytest.mark.parametrize("kind", ["reads", "writes"])
 async def test_a_worker_with_an_open_breaker_is_not_ready(stage: Stage, kind: str) -> None:
-    breaker = getattr(stage.door._catalog_guard, kind).breaker
+    breaker = getattr(stage.door.worker.catalog_guard, kind).breaker
     breaker.failed(breaker.begin())
     breaker.begin()
     assert await readiness(stage) == (503, READY | {"catalog": False})
@@ -838,7 +837,7 @@ async def test_a_worker_whose_partitions_are_all_disabled_is_not_ready(stage: St
 
 
 async def test_a_worker_of_which_one_partition_is_usable_is_ready(stage: Stage) -> None:
-    one, other = stage.door._directory.upstreams
+    one, other = stage.door.worker.directory.upstreams
     for upstream in (one, other):
         assert await readiness(stage) == (200, READY)
         (host,) = upstream._balancer.hosts
