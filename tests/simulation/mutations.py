@@ -124,7 +124,7 @@ MUTATIONS = (
         transitions.switch,
         "Segment(placement.next_n, partition, backend_name)",
         "Segment(len(placement.segments), partition, backend_name)",
-        seed=26,
+        seed=62,
     ),
     Mutation(
         "marker-off-by-one",
@@ -133,7 +133,7 @@ MUTATIONS = (
         "return rest, text if rest[0].n == n else None",
         "return (rest, text) if rest[0].n == n else (rest[1:] or rest, None)",
         test="tests/unit/marconi_proxy/routing/test_tags.py::test_where_a_marker_goes_on",
-        seed=26,
+        seed=65,
     ),
     Mutation(
         "no-margin",
@@ -149,7 +149,7 @@ MUTATIONS = (
         DrivenMove.place,
         "await self.steps.place(placement, what)",
         _TWICE,
-        seed=167,
+        seed=422,
     ),
     Mutation(
         "base-looks-tagged",
@@ -174,7 +174,7 @@ MUTATIONS = (
         "else self._gate.late(answer)",
         "else None",
         test="tests/unit/marconi_proxy/front_door/test_write_gate.py::test_a_write_sent_in_the_step_of_its_lookup",
-        seed=344,
+        seed=591,
     ),
     Mutation(
         "cache-kept",
@@ -182,7 +182,7 @@ MUTATIONS = (
         Membership._renew,
         "self._directory.forget_all()",
         "pass",
-        seed=332,
+        seed=121,
     ),
     Mutation(
         "204-believed",
@@ -190,7 +190,7 @@ MUTATIONS = (
         ChainClaims._from_sealed,
         "if not await self._has_free_message(client, segment):",
         "if True:",
-        seed=550,
+        seed=660,
     ),
     Mutation(
         "old-read-cached",
@@ -198,7 +198,7 @@ MUTATIONS = (
         Directory._read,
         " and self._reads.get(key) is this:",
         ":",
-        seed=306,
+        seed=463,
     ),
     Mutation(
         "no-bar-before-undo",
@@ -230,7 +230,7 @@ MUTATIONS = (
         Barrier.seen,
         "isdisjoint((self.seal, self.seal.preparation)):",
         "isdisjoint((self.seal, self.seal.preparation, self.seal.preparation.preparation)):",
-        seed=157,
+        seed=2229,
     ),
     Mutation(
         "preparation-forgotten",
@@ -288,7 +288,7 @@ MUTATIONS = (
         decision.decide,
         "if is_held(route.rule):",
         "if False:",
-        seed=6,
+        seed=249,
     ),
     Mutation(
         "sealed-not-deleted",
@@ -304,7 +304,7 @@ MUTATIONS = (
         broadcast.send_to_all,
         "for segment in segments)",
         "for segment in segments[-1:])",
-        seed=550,
+        seed=416,
     ),
     Mutation(
         "not-in-step",
@@ -312,7 +312,7 @@ MUTATIONS = (
         SealRound._sync_metadata,
         "await self._steps.sync_metadata(move.key, placement.segments[-1], target, self._left(entry))",
         "pass",
-        seed=162,
+        seed=227,
     ),
     Mutation(
         "not-closed",

@@ -22,7 +22,7 @@ def test_a_schedule_catches_it(mutation: Mutation) -> None:
     """The unbroken protocol keeps its promises in all of them (test_schedules)."""
     assert mutation.seed is not None
     outcome = first_caught(mutation, 1, mutation.seed)
-    assert outcome is not None, f"not caught: look for another seed: python -m tests.simulation.mutate {mutation.name}"
+    assert outcome is not None, f"not caught; next: python -m tests.simulation.mutate --renew {mutation.name}"
     print(outcome)
 
 
