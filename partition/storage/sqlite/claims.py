@@ -102,7 +102,7 @@ def _claim_of(
     if any(row.expires < expires for row in rows):
         _extend(connection, claim, lease, expires)
         rows = [row._replace(ttl=lease.ttl + lease.grace) if row.expires < expires else row for row in rows]
-    held = [row._replace(claim=claim, claims=row.claims + 1, live=1) for row in rows]
+    held = [row._replace(claims=row.claims + 1, holder=claim).shown for row in rows]
     return Claim(identifiers.identifier(claim), lease.ttl, 0, tuple(messages.rendered(held, identifiers, now)))
 
 
@@ -204,7 +204,7 @@ def _live(
 
 def _messages_of(connection: sqlite3.Connection, claim: int, identifiers: Identifiers, now: int) -> tuple[Message, ...]:
     rows = connection.execute(
-        f"SELECT {messages.COLUMNS} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
+        f"SELECT {messages.SHOWN} FROM message WHERE claim=? ORDER BY position",  # noqa: S608
         (now, claim),
     )
     return tuple(messages.rendered(rows, identifiers, now))
