@@ -107,5 +107,5 @@ class Children:
             time.sleep(0.05)
 
 
-def _end_of(log: Path, lines: int = 12) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) or f"(nothing in {log})"
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-12:]) or f"(nothing in {log})"

@@ -84,7 +84,7 @@ def next_to_begin(
     for move in busy:
         taken.update((move.source, move.target))
     begun: list[PlannedMove] = []
-    for group in _groups(plan, waiting):
+    for group in _groups(waiting):
         if allowed < min(len(group), burst):
             break
         # A group larger than the budget is begun alone.
@@ -103,7 +103,7 @@ def may_begin(plan: MovePlan, now: float) -> bool:
     return plan.state is PlanState.RUNNING and plan.waiting > 0 and Budgets.from_json(plan.budgets).open_at(now)
 
 
-def _groups(plan: MovePlan, waiting: Sequence[PlannedMove]) -> list[list[PlannedMove]]:
+def _groups(waiting: Sequence[PlannedMove]) -> list[list[PlannedMove]]:
     """Return the waiting moves in lists that are begun together, without a last group that is incomplete."""
     groups: list[list[PlannedMove]] = []
     for move in waiting:
