@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import pytest
 
-from tests.unit.serving.stage import POST, Application, Client, head, serve, settle
+from serving.server import LINGER
+from tests.unit.serving.stage import CHUNKED, LIMITS, POST, Application, Client, head, pass_time, serve, settle
 
 
 @pytest.fixture
@@ -84,3 +86,43 @@ async def test_timeouts_are_enforced_until_cancelled(application, monkeypatch):
     with pytest.raises(asyncio.CancelledError):
         await server.watch()
     assert client.closed
+
+
+SENT = [
+    head(),
+    head() * 3,
+    POST,
+    POST[:-1],
+    CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
+    CHUNKED + b"z\r\n",
+    b"\x00",
+    b"GET",
+    b"",
+]
+
+
+async def test_ten_thousand_connections_leave_nothing(application):
+    """No task, no object, no room taken: however each ended."""
+    server = serve(application)
+    tasks = len(asyncio.all_tasks())
+
+    async def hundreds(count: int) -> int:
+        for _ in range(count):
+            clients = [Client(server) for _ in range(100)]
+            for number, client in enumerate(clients):
+                client.connection.data_received(SENT[number % len(SENT)])
+            await settle()
+            for number, client in enumerate(clients):
+                if number % 3 == 0:
+                    client.transport.abort()
+                elif not client.closed and not client.connection.eof_received():
+                    client.transport.close()
+            await pass_time(server, LINGER)
+        gc.collect()
+        return len(gc.get_objects())
+
+    objects = await hundreds(2)
+    assert await hundreds(100) - objects < 100
+    assert (len(asyncio.all_tasks()), server.tasks, server.connections) == (tasks, set(), set())
+    assert [len(each) for each in (server.heads, server.bodies, server.idle, server.stuck, server.lingering)] == [0] * 5
+    assert server.reserve(LIMITS.max_bodies)
