@@ -61,12 +61,15 @@ class AsgiCall:
 
     ``receiving``: the rest of its body is to come. ``started``: its answer was begun. ``gone``: no answer is needed,
     because the client has aborted the connection or the server has refused the request. ``unread``: bytes of the body
-    that the application has not received.
+    that the application has not received. ``half_closed``: the client sends nothing more, and may have left.
+
+    ``on_left``, if the application has set it, is called with False when the client closes its side, and with True when
+    it is gone; never after the answer.
     """
 
     __slots__ = (
         *("_body", "_connection", "_delivered", "_expects_continue", "_head", "_reserved", "_response", "_start"),
-        *("_waiter", "gone", "receiving", "started"),
+        *("_waiter", "gone", "on_left", "receiving", "started"),
     )
 
     def __init__(self, connection: Connection, head: RequestHead, *, receiving: bool, body: bytes = b"") -> None:
@@ -83,6 +86,11 @@ class AsgiCall:
         self.receiving = receiving
         self.started = False
         self.gone = False
+        self.on_left: Callable[[bool], None] | None = None
+
+    @property
+    def half_closed(self) -> bool:
+        return self._connection.half_closed
 
     @property
     def unread(self) -> int:
@@ -145,6 +153,8 @@ class AsgiCall:
         self.gone = True
         self.receiving = False
         self._wake()
+        if self.on_left is not None:
+            self.on_left(True)
 
     def _reserve(self, more: int) -> bool:
         if not self._connection.server.reserve(more):

@@ -9,7 +9,7 @@ without the general parser.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from serving.asgi import Application, AsgiCall, Scope, base_scope
@@ -28,10 +28,10 @@ class BufferedRequest:
     """A complete request: its ``body``, and of its ASGI ``scope`` what ``base_scope`` has.
 
     ``recognised``: what the application's ``recognise`` has returned for its head; None if that has doubts.
-    ``disconnected``: the client is gone, and no answer is needed.
+    ``disconnected``: the client is gone, and no answer is needed. ``half_closed``, ``on_left``: as in ``AsgiCall``.
     """
 
-    __slots__ = ("_connection", "_head", "_received", "_scope", "body", "disconnected", "recognised")
+    __slots__ = ("_connection", "_head", "_received", "_scope", "body", "disconnected", "on_left", "recognised")
 
     # Read whole; and an answer that was begun is complete, so that the request is not the connection's any more.
     receiving = started = False
@@ -52,6 +52,11 @@ class BufferedRequest:
         self.recognised = recognised
         self.body = body
         self.disconnected = False
+        self.on_left: Callable[[bool], None] | None = None
+
+    @property
+    def half_closed(self) -> bool:
+        return self._connection.half_closed
 
     @property
     def client(self) -> tuple[str, int] | None:
@@ -78,6 +83,7 @@ class BufferedRequest:
         """Send a complete answer, framed as ``whole_response`` has it, or ``response_of_lines`` if ``headers`` are
         serialised; nothing if the client is gone."""
         connection = self._connection
+        self.on_left = None
         if self.body:
             connection.server.release(len(self.body))
         if self.disconnected or connection.transport.is_closing():
@@ -97,6 +103,7 @@ class BufferedRequest:
     def hand_over(self, application: Application) -> None:
         """Let an ASGI application answer the request."""
         call = AsgiCall(self._connection, self._parsed(), receiving=False, body=self.body)
+        self.on_left = None
         if self.disconnected:
             call.hang_up()
         self._connection.replace_call(self, call)
@@ -105,3 +112,5 @@ class BufferedRequest:
     def hang_up(self) -> None:
         """Note that the client is gone."""
         self.disconnected = True
+        if self.on_left is not None:
+            self.on_left(True)

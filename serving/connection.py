@@ -109,10 +109,17 @@ class Connection(asyncio.Protocol):
             ended = self._deaf or not self.write_paused
         else:
             ended = self._call.receiving
+            if not ended and self._call.on_left is not None:
+                self._call.on_left(False)
         if ended:
             self._hang_up_on_call()
             self.drop()
         return True
+
+    @property
+    def half_closed(self) -> bool:
+        """Whether the client has closed its side."""
+        return self._eof
 
     def pause_writing(self) -> None:
         self.write_paused = True

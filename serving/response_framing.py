@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 
 from serving.request_parser import BadRequest, RequestHead
+from serving.retry_after import retry_after
 
 Header = tuple[bytes, bytes]
 
@@ -116,7 +117,7 @@ def refusal(error: BadRequest, *, date: bytes) -> bytes:
 def closing_response(status: int, title: str, description: str, *, date: bytes) -> bytes:
     """Return a response of the server's own, after which the connection ends (API section 1.8)."""
     body = json.dumps({"title": title, "description": description}).encode()
-    retry = b"retry-after: 1\r\n" if status == 503 else b""
+    retry = b"retry-after: %d\r\n" % retry_after(1) if status == 503 else b""
     return b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b" % (
         _status_line(status),
         date,

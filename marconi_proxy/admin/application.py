@@ -36,6 +36,7 @@ from marconi_proxy.moving.factory import make_rehearsal
 from marconi_proxy.partition_client.discovery import make_client
 from marconi_proxy.upstream.pool import Pool
 from marconi_proxy.upstream.transport import UpstreamTransport
+from serving.retry_after import retry_after
 
 LOG = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class AdminService:
             connect_timeout=conf.admin.probe_timeout,
             idle_timeout=conf.upstream.idle_timeout,
             max_head=conf.upstream.max_response_head,
+            resolve_for=conf.upstream.resolve_for,
         )
         self._open.callback(pool.close)
         # Never a kept connection: a probe checks whether the host accepts new ones.
@@ -179,7 +181,7 @@ async def _fault(
         title="Service temporarily unavailable",
         description="The admin API failed; its log has the cause. The request may have been processed; check before "
         "you repeat it.",
-        retry_after=5,
+        retry_after=retry_after(5),
     )
 
 
@@ -190,5 +192,5 @@ async def _catalog_unavailable(
     raise falcon.HTTPServiceUnavailable(
         title="Catalog unavailable",
         description="The catalog did not answer. The request may have been processed; it is safe to repeat.",
-        retry_after=1,
+        retry_after=retry_after(1),
     )

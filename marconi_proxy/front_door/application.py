@@ -110,6 +110,7 @@ class FrontDoor:
 
     async def _go_on(self, call: Call, ending: Ending | Late | Closed, asgi: Asgi) -> None:
         call.go_by(asgi)
+        call.request = call.request._replace(caller=call.client)
         await self._guarded(call, self._service.resume(call, ending))
 
     def _new_id(self) -> bytes:

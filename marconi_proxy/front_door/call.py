@@ -14,12 +14,12 @@ from marconi_proxy.routing.headers import ANSWER_RULES, RequestHead, added_lines
 from marconi_proxy.routing.identity import names_queues, namespace
 from marconi_proxy.routing.route import RouteKind, parse
 from marconi_proxy.upstream.connection import UpstreamAnswer
-from marconi_proxy.upstream.exchange import CallAtOnce, Ending, UpstreamCall
+from marconi_proxy.upstream.exchange import CallAtOnce, Caller, Ending, UpstreamCall
 from serving.asgi import CALL
 from serving.head_recogniser import ResponseRecogniser
 
 
-class Client(Protocol):
+class Client(Caller, Protocol):
     """The server's side of a call: ``serving.buffered_request.BufferedRequest`` or ``serving.asgi.AsgiCall``."""
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]] | bytes, body: bytes) -> None:
@@ -92,7 +92,10 @@ class Call(CallAtOnce):
         # Partitions ignore chunked bodies, silently where a body is optional (API section 1.5).
         if head.chunked or head.length is not None:
             lines += b"content-length: %d\r\n" % len(self.body)
-        self.request = UpstreamCall(self.method.encode(), self.target, lines, self.body, self.route.rule.repeatable)
+        repeatable, project = self.route.rule.repeatable, head.project or b""
+        self.request = UpstreamCall(
+            self.method.encode(), self.target, lines, self.body, repeatable, None, project, self.client
+        )
 
     def ended(self, ending: Ending) -> None:
         self.on_end(self, ending)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 
 from catalog.errors import CatalogError
-from marconi_proxy.upstream.errors import Closed, NotSent, PartitionBusy, UpstreamError
+from marconi_proxy.upstream.errors import Abandoned, Closed, NotSent, PartitionBusy, UpstreamError
+from serving.retry_after import retry_after
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -19,7 +20,7 @@ MAYBE_PROCESSED = "The request may have been processed; check before you repeat 
 
 
 class RequestRefused(Exception):
-    """The call is answered with this. ``retry_after`` (seconds) only with 503."""
+    """The call is answered with this. ``retry_after`` (seconds at least; the answer adds jitter) only with 503."""
 
     def __init__(self, status: int, title: str, description: str = "", retry_after: int | None = None) -> None:
         super().__init__(f"{status} {title}: {description}")
@@ -40,7 +41,7 @@ class RequestRefused(Exception):
             (b"content-length", b"%d" % len(body)),
         ]
         if self.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % self.retry_after))
+            headers.append((b"retry-after", b"%d" % retry_after(self.retry_after)))
         return self.status, headers, body
 
 
@@ -65,7 +66,7 @@ def unavailable(description: str, retry_after: int = 1) -> RequestRefused:
 
 def from_fault(error: Exception) -> RequestRefused:
     """Return the refusal for a fault behind the front door."""
-    if isinstance(error, PartitionBusy):
+    if isinstance(error, PartitionBusy | Abandoned):
         return unavailable(f"Too many calls to this queue's partition are in flight. {NOT_PROCESSED}")
     if isinstance(error, Closed):
         return unavailable(f"The location of this queue is not known at the moment. {NOT_PROCESSED}", 5)

@@ -11,6 +11,7 @@ from functools import partial
 from catalog.factory import open_catalog
 from catalog.interface import Catalog
 from catalog.model import Partition
+from marconi_proxy.clock import SystemClock
 from marconi_proxy.front_door.catalog_guard import CatalogGuard
 from marconi_proxy.front_door.chain.dispatch import Chain
 from marconi_proxy.front_door.directory import Directory
@@ -22,6 +23,7 @@ from marconi_proxy.front_door.seals import Seals
 from marconi_proxy.front_door.settings import Settings
 from marconi_proxy.front_door.write_gate import WriteGate
 from marconi_proxy.front_door.write_holds import WriteHolds
+from marconi_proxy.partition_client.host_probes import HostProbes
 from marconi_proxy.routing.headers import pseudonym
 from marconi_proxy.upstream.exchange import Upstream
 from marconi_proxy.upstream.pool import Pool
@@ -47,7 +49,10 @@ class Worker:
         settings = self.settings
         limits = settings.upstream
         self.pool = Pool(
-            connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
+            connect_timeout=limits.connect_timeout,
+            idle_timeout=limits.idle_timeout,
+            max_head=limits.max_response_head,
+            resolve_for=limits.resolve_for,
         )
         self.catalog: Catalog = await open_catalog(settings.catalog_uri)
         self.catalog_guard = CatalogGuard(self.catalog)
@@ -78,12 +83,14 @@ class Worker:
         self.chain = Chain(self.directory, limits.deadline, self.chance)
         # A post that was forwarded before the feed showed a deletion may have created the queue anew.
         self.directory.on_removal = self.lifecycle.settle_later
+        self._probes = HostProbes(lambda: self.directory.upstreams, limits.probe_interval, SystemClock(), self.chance)
         readiness = WorkerReadiness(self.directory, self.gate, self.catalog_guard)
         self.local = make_local_application(guarded, self.directory, settings.pages, readiness.conditions)
         self.directory.on_identity = self._take_identity
         await self.directory.start(START_PATIENCE)
         # Before the worker serves: without a registration it would refuse the first writes.
         await self.membership.start(START_PATIENCE if self.directory.synced else 0.0)
+        self._probes.start()
 
     def _take_identity(self, identity: str) -> None:
         """Take the pseudonym of the catalog's identity, by which its front doors recognise forwarded requests."""
@@ -99,6 +106,7 @@ class Worker:
 
     async def stop(self) -> None:
         """End the background work, sign off, and close the connections."""
+        await self._probes.stop()
         # The background work may write, so it ends before the worker signs off.
         await self.lifecycle.stop()
         await self.seals.stop()

@@ -26,13 +26,42 @@ UPSTREAM = (
         "The call may have been processed nevertheless. A post may legally take tens of seconds on a contended "
         "partition, so a short deadline turns slow posts into duplicates.",
     ),
+    cfg.FloatOpt(
+        "try_timeout",
+        default=_LIMITS.try_timeout,
+        min=0.05,
+        max=3600.0,
+        help="Seconds after which a GET or HEAD is given up at one host and tried on another, if the partition has "
+        "another one that is not ejected. A frozen host costs reads this long until it is ejected. If it is shorter "
+        "than slow reads take, these are done twice. From [upstream] deadline on it has no effect.",
+    ),
     cfg.IntOpt(
         "max_concurrency",
         default=_LIMITS.max_concurrency,
         min=1,
         max=1048576,
-        help="Calls in flight at a time to one partition per worker process; one more gets 503 with Retry-After. This "
-        "keeps a slow partition from taking all the memory and connections of the others.",
+        help="Calls in flight at a time to one partition per worker process; one more waits for a place "
+        "([upstream] max_waiting). This keeps a slow partition from taking all the memory and connections of the "
+        "others. As many calls of departed clients are counted apart: writes that go on, and reads of clients that "
+        "have closed their side only.",
+    ),
+    cfg.IntOpt(
+        "max_waiting",
+        default=_LIMITS.max_waiting,
+        min=0,
+        max=1048576,
+        help="Calls to one partition per worker process that wait while [upstream] max_concurrency are in flight; one "
+        "more gets 503 with Retry-After. Projects take turns, and the project with the most waiting calls is the one "
+        "refused. 0 refuses at once, and lets one project with many calls keep out the others.",
+    ),
+    cfg.FloatOpt(
+        "wait_timeout",
+        default=_LIMITS.wait_timeout,
+        min=0.01,
+        max=3600.0,
+        help="Seconds that such a call waits before it gets 503 with Retry-After, or up to a fourth more. If it is "
+        "long, clients of a stuck partition wait for nothing; if it is short, a burst of calls is refused that would "
+        "have been served. A call with less time left than this does not wait.",
     ),
     cfg.FloatOpt(
         "idle_timeout",
@@ -66,18 +95,77 @@ UPSTREAM = (
         default=_LIMITS.eject_after,
         min=1,
         max=1000,
-        help="Failures in a row after which a partition host gets no calls for [upstream] eject_for seconds. At 1 a "
+        help="Failures in a row after which a partition host gets no calls for [upstream] eject_for seconds. Failures "
+        "are connections that cannot be made or break, answers that do not come in time, and statuses from 500. At 1 a "
         "single lost connection ejects a host; at a large value, many clients wait for a dead host before others are "
         "used.",
+    ),
+    cfg.FloatOpt(
+        "eject_errors",
+        default=_LIMITS.eject_errors,
+        min=0.01,
+        max=1.0,
+        help="The share of failures, of at least 20 calls within 10 seconds, that ejects a partition host too. So a "
+        "host is ejected that fails often but not in a row. If it is small, a host is ejected for the requests of one "
+        "client that always fail.",
     ),
     cfg.FloatOpt(
         "eject_for",
         default=_LIMITS.eject_for,
         min=0.1,
         max=3600.0,
-        help="Seconds that a failing partition host gets no calls while the partition has others. Then calls try it "
-        "again. If it is long, a host that has recovered stays idle; if it is short, more calls are spent on probing "
-        "a dead host.",
+        help="Seconds that a failing partition host gets no calls while the partition has others. Then one call tries "
+        "it, a read if there is any. Each further ejection lasts twice as long, until the host has been back for as "
+        "long as its last ejection. If it is long, a host that has recovered stays idle; if it is short, more calls "
+        "are spent on a dead host.",
+    ),
+    cfg.FloatOpt(
+        "eject_for_max",
+        default=_LIMITS.eject_for_max,
+        min=0.1,
+        max=86400.0,
+        help="The most seconds of one ejection; not below [upstream] eject_for. A host that fails for hours and is "
+        "repaired gets its first call after this time at the latest, or at once if probes have seen it dead and alive "
+        "again.",
+    ),
+    cfg.FloatOpt(
+        "eject_share",
+        default=_LIMITS.eject_share,
+        min=0.0,
+        max=1.0,
+        help="The share of a partition's hosts that may be ejected. If more are, no ejection has effect and all hosts "
+        "get calls: then the fault is one of the network or the store, and to spare hosts would take away a partition "
+        "that still answers. At 0 no host is ever left out; at 1 all calls go to the last host that answers, which may "
+        "be too many for it.",
+    ),
+    cfg.FloatOpt(
+        "slow_start",
+        default=_LIMITS.slow_start,
+        min=0.0,
+        max=3600.0,
+        help="Seconds in which the share of a host that was ejected grows from a tenth to that of others. A server "
+        "that has just started fails again if it gets all its calls at once. 0 gives it its full share.",
+    ),
+    cfg.FloatOpt(
+        "probe_interval",
+        default=_LIMITS.probe_interval,
+        min=0.0,
+        max=3600.0,
+        help="Seconds between two probes of a partition host by each worker process: GET of ping, or of health in v1, "
+        "of a version that the partition speaks. A partition with one host is not probed. Two failed probes in a row "
+        "eject a host, so that no call has to find out, and it gets no call until a probe succeeds. A probe fails "
+        "without an answer within [upstream] connect_timeout, and with a status from 500. 0 makes no probes: then "
+        "calls of clients try ejected hosts.",
+    ),
+    cfg.FloatOpt(
+        "resolve_for",
+        default=_LIMITS.resolve_for,
+        min=0.1,
+        max=86400.0,
+        help="Seconds that the addresses of a partition host's name are used before the name is resolved again, in the "
+        "background. Connections to an address that is no longer among them are closed when they are idle. While a "
+        "name cannot be resolved, its last addresses are used. If it is long, calls go to a host's old address after "
+        "it has moved; if it is short, the name server gets more questions.",
     ),
 )
 

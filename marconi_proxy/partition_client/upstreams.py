@@ -24,7 +24,10 @@ def make_upstreams(conf: cfg.ConfigOpts, stack: AsyncExitStack) -> Open:
     """Return a function that opens upstreams. ``stack`` closes the connections. Call this in the event loop."""
     limits = UpstreamLimits.from_options(conf)
     pool = Pool(
-        connect_timeout=limits.connect_timeout, idle_timeout=limits.idle_timeout, max_head=limits.max_response_head
+        connect_timeout=limits.connect_timeout,
+        idle_timeout=limits.idle_timeout,
+        max_head=limits.max_response_head,
+        resolve_for=limits.resolve_for,
     )
     stack.callback(pool.close)
     chance = random.Random()  # noqa: S311 - spreads load, guards nothing

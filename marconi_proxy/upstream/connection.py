@@ -13,7 +13,7 @@ from typing import cast
 
 import httptools
 
-from marconi_proxy.upstream.errors import BadAnswer, DeadlineExceeded, Unanswered, UpstreamError
+from marconi_proxy.upstream.errors import Abandoned, BadAnswer, DeadlineExceeded, Unanswered, UpstreamError
 from serving.head_recogniser import ResponseRecogniser
 
 # An answer's body is read ahead of its consumer by at most this much (bytes); a smaller body is delivered whole.
@@ -84,6 +84,14 @@ class UpstreamAnswer:
             self._end()
 
 
+class HostUnavailable(UpstreamError):
+    """The host answered that it is unavailable; ``answer`` is to be passed on if no other host has a better one."""
+
+    def __init__(self, message: str, answer: UpstreamAnswer) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
 def _end_wait(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():  # otherwise the waiting task has been cancelled
         waiter.set_result(None)
@@ -107,6 +115,8 @@ class Connection(asyncio.Protocol):
         self.name = name
         self.used = 0
         self.idle_since = 0.0
+        # The name or address of the host, and the address connected to.
+        self.peer = ("", "")
         self._loop = loop
         self._max_head = max_head
         self._on_idle = on_idle
@@ -152,6 +162,13 @@ class Connection(asyncio.Protocol):
         arrived."""
         return not self._busy and not self._closed and not self._transport.is_closing()
 
+    def retire(self) -> None:
+        """Close it as soon as it is idle."""
+        if self.usable:
+            self.close()
+        else:
+            self._on_idle = Connection.close
+
     def close(self) -> None:
         """Close it at once, even during an exchange. Idempotent."""
         self._busy = False
@@ -161,6 +178,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         # A waiting task must not wait for its deadline.
         self._fail(Unanswered(f"the connection to {self.name} was closed here"))
+
+    def give_up(self) -> None:
+        """End the exchange under way without its answer: ``ready`` is called, and ``result`` raises Abandoned."""
+        if self._ready is not None:
+            self._fail(Abandoned(f"the call at {self.name} was given up"))
 
     async def exchange(self, request: bytes, *, head_only: bool, deadline: float, stall: float) -> UpstreamAnswer:
         """Run ``begin`` and return ``result`` once it is ready. Raises as ``result``, also if the connection is closed

@@ -48,5 +48,9 @@ class DeadlineExceeded(Unanswered):
     """The answer did not come in time. The call may still be processed later."""
 
 
+class Abandoned(UpstreamError):
+    """A safe call was ended because its client has left; or has closed its side, while others need the place."""
+
+
 class BadAnswer(UpstreamError):
     """The host's fault: the answer is not HTTP/1.1, is too large, or breaks off."""

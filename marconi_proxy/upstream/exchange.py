@@ -1,7 +1,7 @@
-"""One call to a partition: a host is picked, and another if a retry is safe, all under one deadline.
+"""One call to a partition: it takes a place, a host is picked, and another if a retry is safe, all under one deadline.
 
-``may_retry`` is the table of safe retries. A budget bounds their number, so that a partition in trouble does not get a
-multiple of its load.
+``retries`` has the table of safe retries, and the budget that bounds their number, so that a partition in trouble does
+not get a multiple of its load. ``places`` has the calls in flight and those that wait.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Coroutine, Hashable
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.balance import Balancer, Host
-from marconi_proxy.upstream.connection import Connection, UpstreamAnswer
+from marconi_proxy.upstream.connection import Connection, HostUnavailable, UpstreamAnswer
 from marconi_proxy.upstream.errors import (
+    Abandoned,
     Closed,
-    ConnectFailed,
     DeadlineExceeded,
     NotSent,
     PartitionBusy,
@@ -26,18 +28,25 @@ from marconi_proxy.upstream.errors import (
     Withdrawn,
 )
 from marconi_proxy.upstream.limits import UpstreamLimits
+from marconi_proxy.upstream.places import GiveUp, Places
 from marconi_proxy.upstream.pool import Pool
+from marconi_proxy.upstream.retries import FLOOR, RetryBudget, may_retry
+from serving.deadlines import Deadlines
 from serving.head_recogniser import ResponseRecogniser
 
 LOG = logging.getLogger(__name__)
 
-RETRY_BUDGET = 0.2
-RETRY_FLOOR = 3
+# Methods without an effect: a call may be given up, sent twice, and be the trial of a host (RFC 9110 section 9.2.1).
+SAFE = frozenset({b"GET", b"HEAD"})
+# After these a safe call is tried on another host: the host or its gateway is in trouble (RFC 9110 section 15.6).
+UNAVAILABLE = frozenset({502, 503, 504})
 # The status and header by which marconi-partition refuses a write of an earlier epoch than its queue was closed to.
 CLOSED_STATUS = 409
 _CLOSED = b"x-marconi-closed"
 # With less time left (seconds) no other try begins: its answer would come too late. Loops also fire timers a bit early.
 _LEAST_TIME = 0.01
+# A wait for a place lasts its time, and up to a fourth of it more: one timer serves all that wait.
+_TICKS = 4
 
 
 def closed_by(answer: UpstreamAnswer) -> Closed | None:
@@ -61,11 +70,22 @@ class Guard(Protocol):
     def answered(self, status: int) -> None: ...
 
 
+class Caller(Protocol):
+    """The client of a call. ``half_closed``: it sends nothing more, and may have left. ``on_left``, if it is set, is
+    called with False when the client closes its side, and with True when it is gone for certain."""
+
+    on_left: Callable[[bool], None] | None
+
+    @property
+    def half_closed(self) -> bool: ...
+
+
 class UpstreamCall(NamedTuple):
     """A request ready to be sent, but for its Host. ``lines`` end with CRLF, and have the Content-Length of ``body``.
 
     ``repeatable``: may be sent again after it might have been processed (API section 8.1). ``guard``: observes each
-    try, except those of ``send_at_once``.
+    try, except those of ``send_at_once``. ``project``: places are shared among projects. ``caller``: its client, if its
+    departure matters.
     """
 
     method: bytes
@@ -74,32 +94,42 @@ class UpstreamCall(NamedTuple):
     body: bytes
     repeatable: bool
     guard: Guard | None = None
+    project: bytes = b""
+    caller: Caller | None = None
 
     def serialise(self, authority: bytes) -> bytes:
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b" % (self.method, self.target, authority, self.lines, self.body)
 
 
-def may_retry(error: UpstreamError, *, repeatable: bool) -> bool:
-    """Return whether a call that ended so may be retried at once, on another host or a new connection.
-
-    ============================================  ==========  ===============
-    how it ended                                  repeatable  not repeatable
-    ============================================  ==========  ===============
-    ConnectFailed                                 yes         yes
-    Unanswered (dropped without a byte)           yes         no
-    BadAnswer (began to answer)                   no          no
-    DeadlineExceeded                              no          no
-    PartitionBusy, PartitionDisabled              no          no
-    ============================================  ==========  ===============
-    """
-    if isinstance(error, ConnectFailed):
-        return True
-    return repeatable and isinstance(error, Unanswered) and not isinstance(error, DeadlineExceeded)
-
-
 def _closed_while_idle(error: UpstreamError) -> bool:
     """Return whether the host merely closed a kept connection, which is no sign of trouble."""
     return isinstance(error, Unanswered) and not isinstance(error, DeadlineExceeded) and error.on_kept_connection
+
+
+def _evidence(error: UpstreamError) -> int:
+    """Return how much a failure shows of the call: an answer, more than a try without one, more than none."""
+    if isinstance(error, HostUnavailable):
+        return 2
+    return 0 if isinstance(error, NotSent) else 1
+
+
+class _Stay:
+    """One awaited call, of which the client may leave: ``end`` cancels its task as ``asyncio.timeout`` does."""
+
+    __slots__ = ("_task", "ended")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self.ended = False
+
+    def end(self) -> None:
+        if not self.ended and self._task is not None:
+            self.ended = True
+            self._task.cancel()
+
+    def took_back(self) -> bool:
+        """Return whether a CancelledError is due to ``end`` alone."""
+        return self.ended and self._task is not None and self._task.uncancel() == 0
 
 
 class Failure(NamedTuple):
@@ -119,13 +149,14 @@ class CallAtOnce:
     ``recognise``: as ``Connection.begin`` has it.
     """
 
-    __slots__ = ("connection", "deadline", "host", "upstream")
+    __slots__ = ("connection", "deadline", "host", "safe", "upstream")
 
     recognise: ClassVar[ResponseRecogniser | None] = None
 
     connection: Connection
     deadline: float
     host: Host
+    safe: bool
     upstream: Upstream
 
     def ended(self, ending: Ending) -> None:
@@ -134,6 +165,10 @@ class CallAtOnce:
 
     def ready(self) -> None:
         self.upstream.end_at_once(self)
+
+    def left(self, gone: bool) -> None:
+        """Take in that the client has left, as ``Caller.on_left``."""
+        self.upstream.client_left(self, self.connection.give_up if self.safe else None, gone)
 
 
 class Upstream:
@@ -148,12 +183,22 @@ class Upstream:
         self._chance = chance
         self._loop = asyncio.get_running_loop()
         self._balancer = self._balance(partition, {})
-        self._active = 0
+        self._places: Places[asyncio.Future[None]] = Places(limits.max_concurrency, limits.max_waiting)
+        self._patience: Deadlines[asyncio.Future[None]] = Deadlines(limits.wait_timeout)
+        self._budget = RetryBudget(limits.max_concurrency)
         self._retrying = 0
 
+    def __repr__(self) -> str:
+        places = self._places
+        calls = f"{places.taken} calls, {len(places.apart)} of departed clients, {places.waiting} waiting"
+        return f"<Upstream {self.partition.name}: {calls}; {', '.join(map(repr, self._balancer.hosts))}>"
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        return self._balancer.hosts
+
     def _balance(self, partition: Partition, known: dict[str, Host]) -> Balancer:
-        hosts = [known.get(url) or Host(url) for url in partition.hosts]
-        return Balancer(hosts, self._limits.eject_after, self._limits.eject_for, self._chance)
+        return Balancer([known.get(url) or Host(url) for url in partition.hosts], self._limits, self._chance)
 
     def update(self, partition: Partition) -> None:
         """Take over an operator's change; calls in flight end where they are."""
@@ -168,6 +213,8 @@ class Upstream:
         """Whether calls have a chance: some host does not fail all the time."""
         return self._balancer.usable(self._loop.time())
 
+    # -- sending -----------------------------------------------------------------------------------------------------
+
     async def send(self, call: UpstreamCall, *, within: float | None = None) -> UpstreamAnswer:
         """Send a call to a host of the partition. Raises UpstreamError; only NotSent means "not processed".
 
@@ -175,24 +222,22 @@ class Upstream:
         """
         if self.partition.state is PartitionState.DISABLED:
             raise PartitionDisabled(f"partition {self.partition.name} is disabled")
-        if self._active >= self._limits.max_concurrency:
-            raise PartitionBusy(f"partition {self.partition.name} has {self._active} calls of this worker under way")
-        self._active += 1
-        answer: UpstreamAnswer | None = None
+        limit = self._limits.deadline
+        deadline = self._loop.time() + (limit if within is None else min(within, limit))
+        if self._places.taken >= self._places.limit:
+            await self._wait_for_place(call, deadline)
+        else:
+            self._places.taken += 1
+        self._budget.calls += 1
+        return await self._leavable(call, self._try(call, deadline))
+
+    async def _try(self, call: UpstreamCall, deadline: float) -> UpstreamAnswer:
+        host = self._balancer.pick(self._loop.time(), safe=call.method in SAFE)
         try:
-            now = self._loop.time()
-            limit = self._limits.deadline
-            deadline = now + (limit if within is None else min(within, limit))
-            host = self._balancer.pick(now)
-            try:
-                answer = await self._send_once(call, host, deadline)
-            except UpstreamError as error:
-                failure = error
-            if answer is None:
-                answer = await self._try_again(call, host, failure, deadline)
-            return answer
-        finally:
-            self._ended(answer)
+            return await self._send_once(call, host, deadline)
+        except UpstreamError as error:
+            failure = Failure(error, host, deadline)
+        return await self._try_again(call, failure)
 
     def send_at_once(self, call: UpstreamCall, sent: CallAtOnce) -> bool:
         """Send a call without waiting; return whether it was sent. If not, use ``send``.
@@ -200,23 +245,29 @@ class Upstream:
         It is sent if the picked host has a kept connection. The call's guard is not asked: the caller has just checked
         its right. ``sent.ended`` is called then.
         """
-        if self.partition.state is PartitionState.DISABLED or self._active >= self._limits.max_concurrency:
+        places = self._places
+        if self.partition.state is PartitionState.DISABLED or places.taken >= places.limit:
             return False
         now = self._loop.time()
-        host = self._balancer.pick(now)
+        safe = call.method in SAFE
+        host = self._balancer.pick(now, safe=safe)
         connection = self._kept(call, host)
         if connection is None:
             return False
-        self._active += 1
+        places.taken += 1
+        self._budget.calls += 1
         host.in_flight += 1
         sent.connection = connection
         sent.host = host
         sent.upstream = self
-        sent.deadline = now + self._limits.deadline
+        sent.safe = safe
+        sent.deadline = deadline = now + self._limits.deadline
+        if call.caller is not None:
+            call.caller.on_left = sent.left
         connection.begin(
             call.serialise(host.origin.authority),
             head_only=call.method == b"HEAD",
-            deadline=sent.deadline,
+            deadline=self._try_until(host, now, deadline) if safe else deadline,
             stall=self._limits.deadline,
             ready=sent.ready,
             recognise=sent.recognise,
@@ -228,14 +279,17 @@ class Upstream:
         host = sent.host
         host.in_flight -= 1
         ending: Ending
+        answer = None
         try:
             ending = answer = sent.connection.result()
-            self._note_success(host)
+            self._note_answer(host, answer)
+            if sent.safe and answer.status in UNAVAILABLE:
+                self._check(answer, host)
         except UpstreamError as error:
-            answer = None
-            self._note_failure(host, error)
+            if answer is None:
+                self._note_failure(host, error)
             ending = Failure(error, host, sent.deadline)
-        self._ended(answer)
+        self._ended(answer, sent)
         try:
             sent.ended(ending)
         except Exception:
@@ -244,70 +298,59 @@ class Upstream:
 
     async def resume(self, call: UpstreamCall, failure: Failure) -> UpstreamAnswer:
         """Continue after the failure of ``send_at_once``, as ``send`` would. Raises as ``send``."""
-        self._active += 1
-        answer: UpstreamAnswer | None = None
-        try:
-            answer = await self._try_again(call, failure.host, failure.error, failure.deadline)
-            return answer
-        finally:
-            self._ended(answer)
+        self._places.taken += 1
+        return await self._leavable(call, self._try_again(call, failure))
 
-    def _ended(self, answer: UpstreamAnswer | None) -> None:
-        """End the count of a call in flight; a long answer counts until its last piece is taken."""
-        if answer is None or answer.complete:
-            self._active -= 1
-        else:
-            answer.on_end = self._taken
-
-    def _taken(self) -> None:
-        self._active -= 1
-
-    async def _try_again(
-        self, call: UpstreamCall, host: Host, failure: UpstreamError, deadline: float
-    ) -> UpstreamAnswer:
-        """Retry after ``failure`` at ``host``, as far as rule and budget allow; otherwise raise the last failure, but
-        not a NotSent if an earlier try was sent."""
-        if self._retrying >= max(RETRY_FLOOR, RETRY_BUDGET * self._active):
-            raise failure
-        self._retrying += 1
+    async def _try_again(self, call: UpstreamCall, failure: Failure) -> UpstreamAnswer:
+        """Retry after a failure, as far as rule and budget allow. Otherwise return the last answer that a host gave, or
+        raise the last failure, but not a NotSent if an earlier try was sent."""
+        error, host, deadline = failure
+        safe = call.method in SAFE
         tried: list[Host] = []
-        worst = failure
-        try:
-            while may_retry(failure, repeatable=call.repeatable) and self._loop.time() < deadline - _LEAST_TIME:
-                stale = _closed_while_idle(failure)
-                if not stale:
-                    tried.append(host)
-                    # Each host once: a host that refused will refuse again.
-                    if len(tried) >= len(self._balancer.hosts):
-                        break
-                host = self._balancer.pick(self._loop.time(), tried)
-                try:
-                    # If one kept connection was stale, the others may be stale too.
-                    return await self._send_once(call, host, deadline, anew=stale)
-                except UpstreamError as error:
-                    failure = error
-                    if not isinstance(error, NotSent) or isinstance(worst, NotSent):
-                        worst = error
-        finally:
-            self._retrying -= 1
+        worst = error
+        while may_retry(error, repeatable=call.repeatable, safe=safe) and self._loop.time() < deadline - _LEAST_TIME:
+            stale = _closed_while_idle(error)
+            if not stale:
+                tried.append(host)
+                # Each host once: a host that refused will refuse again.
+                if len(tried) >= len(self._balancer.hosts):
+                    break
+            # A try after a refused connection adds no load: no host has seen the call.
+            adds = not isinstance(error, NotSent)
+            if adds and self._retrying >= FLOOR and not self._budget.spend():
+                break
+            host = self._balancer.pick(self._loop.time(), tried, safe=safe)
+            self._retrying += adds
+            try:
+                # If one kept connection was stale, the others may be stale too.
+                return await self._send_once(call, host, deadline, anew=stale, tried=tried)
+            except UpstreamError as latest:
+                error = latest
+                if _evidence(error) >= _evidence(worst):
+                    worst = error
+            finally:
+                self._retrying -= adds
+        if isinstance(worst, HostUnavailable):
+            return worst.answer
         raise worst
 
     async def _send_once(
-        self, call: UpstreamCall, host: Host, deadline: float, *, anew: bool = False
+        self, call: UpstreamCall, host: Host, deadline: float, *, anew: bool = False, tried: list[Host] | None = None
     ) -> UpstreamAnswer:
-        limits = self._limits
+        safe = call.method in SAFE
+        until = self._try_until(host, self._loop.time(), deadline, tried or ()) if safe else deadline
         host.in_flight += 1
         try:
             connection = None if anew else self._kept(call, host)
             if connection is None:
-                connection = await self._pool.connect(host.origin, deadline)
+                connection = await self._pool.connect(host.origin, until)
             if call.guard is not None:
                 self._ask(call.guard, connection)
             answer = await connection.exchange(
                 call.serialise(host.origin.authority),
                 head_only=call.method == b"HEAD",
-                deadline=deadline,
-                stall=limits.deadline,
+                deadline=until,
+                stall=self._limits.deadline,
             )
         except Withdrawn:
             raise
@@ -318,12 +361,25 @@ class Upstream:
             host.in_flight -= 1
         if call.guard is not None:
             call.guard.answered(answer.status)
-        self._note_success(host)
+        self._note_answer(host, answer)
         closed = closed_by(answer)
         if closed is not None:
             self.fences = True
             raise closed
+        if safe and answer.status in UNAVAILABLE:
+            self._check(answer, host)
         return answer
+
+    def _try_until(self, host: Host, now: float, deadline: float, tried: Collection[Host] = ()) -> float:
+        """Return the loop time by which a safe call is answered, or tried on another host, if there is one that is not
+        in trouble."""
+        limit = now + self._limits.try_timeout
+        return limit if limit < deadline and self._balancer.another(host, tried) else deadline
+
+    def _check(self, answer: UpstreamAnswer, host: Host) -> None:
+        """Raise HostUnavailable for a 503 of a host that is not the only one."""
+        if answer.complete and len(self._balancer.hosts) > 1:
+            raise HostUnavailable(f"{host.url} answered {answer.status}", answer)
 
     @staticmethod
     def _ask(guard: Guard, connection: Connection) -> None:
@@ -341,10 +397,145 @@ class Upstream:
         """
         return self._pool.take(host.origin, self._limits.idle_timeout if call.repeatable else self._limits.fresh_idle)
 
-    def _note_success(self, host: Host) -> None:
-        if host.failures and self._balancer.succeeded(host):
+    # -- hosts -------------------------------------------------------------------------------------------------------
+
+    def _note_answer(self, host: Host, answer: UpstreamAnswer) -> None:
+        if answer.status >= 500:
+            if self._balancer.failed(host, self._loop.time()):
+                self._log_ejection(host, f"it answered {answer.status}")
+            return
+        host.answers += 1
+        if (host.failures or host.ejected_until) and self._balancer.succeeded(host, self._loop.time()):
             LOG.warning("host %s of partition %s is back", host.url, self.partition.name)
 
     def _note_failure(self, host: Host, error: UpstreamError) -> None:
-        if not _closed_while_idle(error) and self._balancer.failed(host, self._loop.time()):
-            LOG.warning("host %s of partition %s is left out: %s", host.url, self.partition.name, error)
+        if isinstance(error, Abandoned) or _closed_while_idle(error):
+            return
+        if self._balancer.failed(host, self._loop.time()):
+            self._log_ejection(host, error)
+
+    def _log_ejection(self, host: Host, reason: object) -> None:
+        LOG.warning("host %s of partition %s is left out: %s", host.url, self.partition.name, reason)
+        if self._balancer.panics:
+            LOG.error("most hosts of partition %s fail: all of them get calls", self.partition.name)
+
+    async def probe(self, host: Host, call: UpstreamCall) -> None:
+        """Send a call to one host, within the time to connect, and note for the host whether it is answered. It takes
+        no place, and a status from 500 is no answer."""
+        deadline = self._loop.time() + self._limits.connect_timeout
+        reason: object = None
+        try:
+            connection = self._pool.take(host.origin, self._limits.fresh_idle)
+            if connection is None:
+                connection = await self._pool.connect(host.origin, deadline)
+            request = call.serialise(host.origin.authority)
+            answer = await connection.exchange(request, head_only=False, deadline=deadline, stall=0.0)
+            answer.abandon()
+            if answer.status >= 500:
+                reason = f"it answered {answer.status}"
+        except UpstreamError as error:
+            if _closed_while_idle(error):
+                return
+            reason = error
+        now = self._loop.time()
+        if reason is None:
+            self._balancer.probe_succeeded(host, now)
+        elif self._balancer.probe_failed(host, now):
+            self._log_ejection(host, f"probes failed: {reason}")
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    async def _wait_for_place(self, call: UpstreamCall, deadline: float) -> None:
+        """Wait for a place, and take it. Raises PartitionBusy, and Abandoned if the client leaves meanwhile."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        now = self._loop.time()
+        displaced: asyncio.Future[None] | None = waiter
+        if now + self._limits.wait_timeout < deadline:
+            displaced = self._places.wait(call.project, waiter)
+        if displaced is waiter:
+            raise self._busy()
+        if displaced is not None and not displaced.done():
+            displaced.set_exception(self._busy())
+        if not self._patience:
+            self._loop.call_later(self._limits.wait_timeout / _TICKS, self._end_waits)
+        self._patience.add(waiter, now)
+        if call.caller is not None:
+            call.caller.on_left = partial(self._waiter_left, waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._give_back()  # cancelled in the step in which it got the place
+            else:
+                self._places.withdraw(call.project, waiter)
+            raise
+        finally:
+            self._patience.discard(waiter)
+
+    def _busy(self) -> PartitionBusy:
+        return PartitionBusy(f"partition {self.partition.name} has {self._places.taken} calls of this worker in flight")
+
+    def _end_waits(self) -> None:
+        for waiter in self._patience.expired(self._loop.time()):
+            if not waiter.done():
+                waiter.set_exception(self._busy())
+        if self._patience:
+            self._loop.call_later(self._limits.wait_timeout / _TICKS, self._end_waits)
+
+    def _waiter_left(self, waiter: asyncio.Future[None], gone: bool) -> None:
+        if gone and not waiter.done():
+            waiter.set_exception(Abandoned("the client left before the call was sent"))
+
+    async def _leavable(self, call: UpstreamCall, trying: Coroutine[Any, Any, UpstreamAnswer]) -> UpstreamAnswer:
+        """Await the tries of a call that has a place, and give the place back. When the client is gone, a safe call
+        ends, and others are counted apart. Raises as ``send``."""
+        stay = _Stay()
+        caller = call.caller
+        if caller is not None:
+            leave = partial(self.client_left, stay, stay.end if call.method in SAFE else None)
+            caller.on_left = leave
+            if caller.half_closed:
+                leave(False)
+        answer: UpstreamAnswer | None = None
+        try:
+            answer = await trying
+            return answer
+        except asyncio.CancelledError:
+            if stay.took_back():
+                raise Abandoned("the client has left") from None
+            raise
+        finally:
+            if caller is not None:
+                caller.on_left = None
+            self._ended(answer, stay)
+
+    def client_left(self, key: Hashable, give_up: GiveUp | None, gone: bool) -> None:
+        """Free the place of a call. Its client is ``gone``, or has closed its side and may be gone."""
+        if gone and give_up is not None:
+            give_up()
+        elif key not in self._places.apart:
+            waiter, victim = self._places.set_apart(key, give_up)
+            self._hand_over(waiter)
+            if victim is not None:
+                victim()
+
+    def _ended(self, answer: UpstreamAnswer | None, key: Hashable) -> None:
+        """Give a call's place back; a long answer keeps it until its last piece is taken."""
+        if answer is None or answer.complete:
+            self._give_back(key)
+        else:
+            answer.on_end = partial(self._give_back, key)
+
+    def _give_back(self, key: Hashable = None) -> None:
+        places = self._places
+        if places.waiting or places.apart:
+            self._hand_over(places.give_back(key))
+        else:
+            places.taken -= 1
+
+    def _hand_over(self, waiter: asyncio.Future[None] | None) -> None:
+        """Let a waiter have the place that it was given, or the next one if its wait has ended."""
+        while waiter is not None and waiter.done():
+            waiter = self._places.give_back()
+        if waiter is not None:
+            waiter.set_result(None)

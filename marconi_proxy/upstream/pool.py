@@ -1,15 +1,24 @@
-"""Kept connections, by origin. Newest first, so that surplus connections fall idle and are closed."""
+"""Kept connections, by origin. Newest first, so that surplus connections fall idle and are closed.
+
+A name may have several addresses: they are tried in turn, within the time to connect. Connections to an address that a
+name no longer has are not kept.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from marconi_proxy.upstream.connection import Connection
 from marconi_proxy.upstream.errors import ConnectFailed, ConnectTimedOut
+from marconi_proxy.upstream.resolver import Addresses, Resolver
+
+LOG = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL = 5.0
 
@@ -35,10 +44,12 @@ class Pool:
     """All connections of one worker. Belongs to one event loop.
 
     ``connect_timeout``: seconds to connect, TLS included. ``idle_timeout``: seconds after which an idle connection is
-    closed. ``max_head``: bytes of an answer's head.
+    closed. ``max_head``: bytes of an answer's head. ``resolve_for``: seconds that the addresses of a name are used.
     """
 
-    def __init__(self, *, connect_timeout: float, idle_timeout: float, max_head: int) -> None:
+    def __init__(
+        self, *, connect_timeout: float, idle_timeout: float, max_head: int, resolve_for: float = 30.0
+    ) -> None:
         self.connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
         self._max_head = max_head
@@ -46,6 +57,7 @@ class Pool:
         self._idle: dict[Origin, deque[Connection]] = {}
         self._all: set[Connection] = set()
         self._tls: ssl.SSLContext | None = None
+        self.resolver = Resolver(resolve_for, self._moved)
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
 
     def __repr__(self) -> str:
@@ -71,14 +83,11 @@ class Pool:
         name = f"{origin.scheme}://{origin.host}:{origin.port}"
         if self._sweeper.cancelled():
             raise ConnectFailed(f"{name} is not connected to any more: the pool is closed")
-        connection = Connection(
-            name, self._loop, self._max_head, self._idle.setdefault(origin, deque()).append, self._all.discard
-        )
+        until = min(deadline, self._loop.time() + self.connect_timeout)
         try:
-            async with asyncio.timeout_at(min(deadline, self._loop.time() + self.connect_timeout)):
-                await self._loop.create_connection(
-                    lambda: connection, origin.host, origin.port, ssl=self._tls_for(origin)
-                )
+            async with asyncio.timeout_at(until):
+                addresses = await self.resolver.addresses(origin.host)
+                connection = await self._connect_to_any(origin, name, addresses, until)
         except TimeoutError:
             raise ConnectTimedOut(f"{name} did not accept a connection in time") from None
         except (OSError, UnicodeError) as error:
@@ -86,6 +95,43 @@ class Pool:
         if connection.usable:  # otherwise it was lost already, and would stay in the list
             self._all.add(connection)
         return connection
+
+    async def _connect_to_any(self, origin: Origin, name: str, addresses: Addresses, until: float) -> Connection:
+        """Connect to the first address that accepts. Raises OSError of the last one, and TimeoutError."""
+        tls = self._tls_for(origin)
+        for left in range(len(addresses), 0, -1):
+            address = addresses[-left]
+            connection = Connection(
+                name, self._loop, self._max_head, self._idle.setdefault(origin, deque()).append, self._all.discard
+            )
+            connection.peer = (origin.host, address)
+            now = self._loop.time()
+            try:
+                # An address that does not answer leaves the others their part of the time.
+                async with asyncio.timeout_at(now + (until - now) / left):
+                    await self._loop.create_connection(
+                        partial(_the, connection),
+                        address,
+                        origin.port,
+                        ssl=tls,
+                        server_hostname=origin.host if tls else None,
+                    )
+            except OSError:
+                if left == 1:
+                    self.resolver.doubt(origin.host)
+                    raise
+                continue
+            if left < len(addresses):
+                self.resolver.prefer(origin.host, address)
+            return connection
+        raise OSError(f"{name} has no address")
+
+    def _moved(self, host: str, addresses: Addresses) -> None:
+        """Keep no connection to an address that a name does not have any more."""
+        LOG.info("%s has the addresses %s now", host, ", ".join(addresses))
+        for connection in list(self._all):
+            if connection.peer[0] == host and connection.peer[1] not in addresses:
+                connection.retire()
 
     def _tls_for(self, origin: Origin) -> ssl.SSLContext | None:
         if origin.scheme != "https":
@@ -95,11 +141,13 @@ class Pool:
         return self._tls
 
     def _sweep(self) -> None:
-        """Close what has been idle for too long. The oldest are leftmost."""
+        """Close what has been idle for too long, the oldest of which are leftmost; resolve names in use again."""
         horizon = self._loop.time() - self._idle_timeout
         for idle in self._idle.values():
             while idle and (not idle[0].usable or idle[0].idle_since < horizon):
                 idle.popleft().close()
+        for host in {connection.peer[0] for connection in self._all}:
+            self.resolver.refresh(host)
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL, self._sweep)
 
     def close(self) -> None:
@@ -108,3 +156,7 @@ class Pool:
         for connection in list(self._all):
             connection.close()
         self._idle.clear()
+
+
+def _the(connection: Connection) -> Connection:
+    return connection

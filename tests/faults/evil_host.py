@@ -154,6 +154,15 @@ def wait(event: asyncio.Event) -> Step:
     return step
 
 
+def later(seconds: float) -> Step:
+    """Be slow: go on after so many seconds."""
+
+    async def step(peer: Peer) -> None:
+        await asyncio.sleep(seconds)
+
+    return step
+
+
 def tell(event: asyncio.Event) -> Step:
     """Set the event, as a step of a script: it shows a test that the steps before were done."""
 
@@ -217,6 +226,7 @@ class EvilHost:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for peer in self.peers:
             peer.close()
+        await asyncio.sleep(0)  # a transport releases its socket in the next step
         if error is None and self.failures:
             raise self.failures[0]
 

@@ -1,10 +1,10 @@
-"""One call against hosts that fail: what is tried again, where, how often, and what never is."""
+"""One call against hosts that fail: the tries that follow, their hosts, their number, and their limits."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from catalog.model import Partition, PartitionState
 from marconi_proxy.upstream.connection import UpstreamAnswer
 from marconi_proxy.upstream.errors import (
+    Abandoned,
     BadAnswer,
     ConnectFailed,
     DeadlineExceeded,
@@ -19,12 +20,12 @@ from marconi_proxy.upstream.errors import (
     PartitionBusy,
     PartitionDisabled,
     Unanswered,
-    UpstreamError,
     Withdrawn,
 )
-from marconi_proxy.upstream.exchange import RETRY_FLOOR, CallAtOnce, Failure, Upstream, UpstreamCall, may_retry
+from marconi_proxy.upstream.exchange import CallAtOnce, Failure, Upstream, UpstreamCall
 from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.pool import Origin, Pool
+from marconi_proxy.upstream.retries import FLOOR
 from serving.head_recogniser import ResponseRecogniser
 from tests.faults.conftest import MAX_HEAD
 from tests.faults.evil_host import (
@@ -38,9 +39,11 @@ from tests.faults.evil_host import (
     STALL,
     EvilHost,
     Peer,
+    Request,
     Step,
     answer,
     ever,
+    later,
     say,
     serve,
     settled,
@@ -69,8 +72,11 @@ class Recording(Pool):
 class InOrder(random.Random):
     """Chance that always takes the first: of two hosts alike, the one that the partition names first is picked."""
 
-    def sample(self, population: Sequence[Any], k: int, **_: Any) -> list[Any]:
-        return list(population)[:k]
+    def random(self) -> float:
+        return 0.0
+
+    def shuffle(self, x: Any) -> None:
+        """Leave the order."""
 
 
 @pytest.fixture
@@ -140,29 +146,6 @@ def reach(pool: Pool, *hosts: EvilHost | str, **limits: Any) -> Upstream:
 async def body(answering: Any) -> bytes:
     got: UpstreamAnswer = await answering
     return await got.read()
-
-
-# -- the rule ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("error", "repeatable", "once"),
-    [
-        (ConnectFailed("x"), True, True),
-        (Unanswered("x"), True, False),
-        (Unanswered("x", on_kept_connection=True), True, False),
-        (BadAnswer("x"), False, False),
-        (DeadlineExceeded("x"), False, False),
-        (DeadlineExceeded("x", on_kept_connection=True), False, False),
-        (PartitionBusy("x"), False, False),
-        (PartitionDisabled("x"), False, False),
-        (UpstreamError("x"), False, False),
-    ],
-    ids=lambda value: repr(value) if isinstance(value, Exception) else str(value),
-)
-def test_what_may_be_tried_again(error: UpstreamError, repeatable: bool, once: bool) -> None:
-    assert may_retry(error, repeatable=True) is repeatable
-    assert may_retry(error, repeatable=False) is once
 
 
 # -- what is sent ------------------------------------------------------------------------------------------------------
@@ -409,14 +392,107 @@ async def test_the_second_try_has_only_what_the_first_left_of_the_deadline(pool:
         assert len(host.requests) + len(other.requests) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404, 500, 503])
+@pytest.mark.parametrize(("status", "failures"), [(400, 0), (404, 0), (500, 1), (501, 1), (507, 1)])
 @BOTH
-async def test_an_error_of_the_partition_is_an_answer(pool: Recording, call: UpstreamCall, status: int) -> None:
+async def test_an_error_of_the_partition_is_an_answer(
+    pool: Recording, call: UpstreamCall, status: int, failures: int
+) -> None:
     async with EvilHost([ever(READ, say(answer(status, b"{}")))]) as host, EvilHost([STALL]) as other:
         upstream = reach(pool, host, other)
         assert (await upstream.send(call)).status == status
         assert pool.tries == [host.port]
-        assert upstream._balancer.hosts[0].failures == 0
+        # That of the server counts against the host, though the call is not sent again.
+        assert upstream.hosts[0].failures == failures
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_safe_call_is_sent_elsewhere_when_a_host_is_unavailable(pool: Recording, status: int) -> None:
+    async with EvilHost([ever(READ, say(answer(status)))]) as host, EvilHost([ever(READ, say(OK))]) as other:
+        upstream = reach(pool, host, other)
+        assert await body(upstream.send(GET)) == b"ok"
+        assert await body(upstream.send(GET._replace(method=b"HEAD"))) == b""
+        assert upstream.hosts[0].failures == 1
+        assert upstream._places.taken == 0
+
+
+@pytest.mark.parametrize("call", [POST, GET._replace(method=b"DELETE")], ids=["POST", "DELETE"])
+async def test_a_call_with_effects_is_not_sent_elsewhere_after_a_503(pool: Recording, call: UpstreamCall) -> None:
+    async with EvilHost([ever(READ, say(answer(503)))]) as host, EvilHost([ever(READ, say(OK))]) as other:
+        assert (await reach(pool, host, other).send(call)).status == 503
+        assert other.requests == []
+
+
+async def test_a_503_of_all_hosts_is_the_answer(pool: Recording) -> None:
+    async with (
+        EvilHost([ever(READ, say(answer(503, b"one")))]) as one,
+        EvilHost([ever(READ, say(answer(503, b"two")))]) as two,
+    ):
+        upstream = reach(pool, one, two)
+        assert await body(upstream.send(GET)) in (b"one", b"two")
+        assert len(one.requests) == len(two.requests) == 1
+        assert upstream._places.taken == 0
+
+
+async def test_a_503_is_better_than_no_answer(pool: Recording) -> None:
+    refusing = f"http://127.0.0.1:{unused_port()}"
+    async with EvilHost([ever(READ, say(answer(503, b"mine")))]) as host:
+        assert await body(reach(pool, host, refusing).send(GET)) == b"mine"
+
+
+async def test_a_host_that_answers_5xx_at_once_does_not_attract_calls(pool: Recording) -> None:
+    """It took 90 % of them, since it looked least loaded."""
+    gate = asyncio.Event()
+
+    async def slowly(_: Request) -> bytes:
+        await gate.wait()
+        return OK
+
+    async with EvilHost([serve(lambda _: answer(500))]) as host, EvilHost([serve(slowly)]) as other:
+        upstream = reach(pool, host, other, max_concurrency=1000, eject_for=PATIENCE)
+        calls = [asyncio.create_task(body(upstream.send(POST))) for _ in range(100)]
+        await settled(lambda: len(host.requests) + len(other.requests) == 100)
+        gate.set()
+        await asyncio.gather(*calls)
+        before = len(other.requests)
+        for _ in range(100):
+            await body(upstream.send(POST))
+        assert len(other.requests) - before >= 100 - 5
+        assert upstream.hosts[0].ejected_until
+
+
+async def test_a_frozen_host_costs_a_safe_call_the_time_of_one_try(pool: Recording) -> None:
+    """Calls failed after the whole deadline."""
+    async with EvilHost([READ, STALL]) as frozen, EvilHost([ever(READ, say(OK))]) as other:
+        upstream = reach(pool, frozen, other, try_timeout=0.05)
+        assert await body(upstream.send(GET)) == b"ok"
+        assert upstream.hosts[0].failures == 1
+        await frozen.script_ended(0)
+
+
+async def test_a_frozen_host_costs_a_safe_call_on_a_kept_connection_the_time_of_one_try(pool: Recording) -> None:
+    async with EvilHost([READ, say(OK), READ, STALL]) as frozen, EvilHost([ever(READ, say(OK))]) as other:
+        upstream = reach(pool, frozen, other, try_timeout=0.05)
+        assert await body(upstream.send(GET)) == b"ok"
+        assert await body(upstream.send(GET)) == b"ok"
+        assert (len(frozen.requests), len(other.requests)) == (2, 1)
+
+
+async def test_a_safe_call_has_the_whole_deadline_where_there_is_no_other_host(pool: Recording) -> None:
+    late: list[Step] = [READ, later(0.1), say(OK)]
+    async with EvilHost([ever(*late)]) as host:
+        assert await body(reach(pool, host, try_timeout=0.02).send(GET)) == b"ok"
+        # The other one is out: it would be worse.
+        refusing = f"http://127.0.0.1:{unused_port()}"
+        upstream = reach(pool, host, refusing, try_timeout=0.02, eject_after=1, eject_for=PATIENCE)
+        upstream._balancer.failed(upstream.hosts[1], asyncio.get_running_loop().time())
+        assert await body(upstream.send(GET)) == b"ok"
+
+
+async def test_a_call_with_effects_has_the_whole_deadline(pool: Recording) -> None:
+    late: list[Step] = [READ, later(0.1), say(OK)]
+    async with EvilHost(late) as host, EvilHost([ever(READ, say(OK))]) as other:
+        assert await body(reach(pool, host, other, try_timeout=0.02).send(POST)) == b"ok"
+        assert other.requests == []
 
 
 async def test_a_redirect_is_not_followed(pool: Recording) -> None:
@@ -428,18 +504,187 @@ async def test_a_redirect_is_not_followed(pool: Recording) -> None:
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
-async def test_calls_beyond_the_limit_of_a_partition_are_refused_at_once(pool: Recording) -> None:
+async def test_calls_beyond_the_limit_of_a_partition_wait_a_while(pool: Recording) -> None:
     gate = asyncio.Event()
     async with EvilHost([ever(READ, wait(gate), say(OK))]) as host:
-        upstream = reach(pool, host, max_concurrency=2)
-        under_way = [asyncio.create_task(body(upstream.send(GET))) for _ in range(2)]
-        await settled(lambda: len(host.requests) == 2)
+        upstream = reach(pool, host, max_concurrency=2, max_waiting=1)
+        under_way = [asyncio.create_task(body(upstream.send(GET))) for _ in range(3)]
+        await settled(lambda: len(host.requests) == 2 and upstream._places.waiting == 1)
         with pytest.raises(PartitionBusy):
             await upstream.send(GET)
         gate.set()
-        assert await asyncio.gather(*under_way) == [b"ok", b"ok"]
+        assert await asyncio.gather(*under_way) == [b"ok"] * 3
         assert await body(upstream.send(GET)) == b"ok"
-        assert len(host.requests) == 3
+        assert len(host.requests) == 4
+        assert (upstream._places.taken, upstream._places.waiting) == (0, 0)
+
+
+async def test_a_wait_for_a_place_ends(pool: Recording) -> None:
+    async with EvilHost([READ, STALL]) as host:
+        upstream = reach(pool, host, max_concurrency=1, wait_timeout=0.05)
+        first = asyncio.create_task(upstream.send(GET))
+        await settled(lambda: host.requests)
+        with pytest.raises(PartitionBusy):
+            await upstream.send(GET)
+        waiting = asyncio.create_task(upstream.send(GET))
+        await settled(lambda: upstream._places.waiting)
+        await cancelled(waiting)
+        await cancelled(first)
+        assert (upstream._places.taken, upstream._places.waiting) == (0, 0)
+
+
+async def test_a_call_without_the_time_to_wait_for_a_place_is_refused_at_once(pool: Recording) -> None:
+    async with EvilHost([READ, STALL]) as host:
+        upstream = reach(pool, host, max_concurrency=1, wait_timeout=10.0)
+        first = asyncio.create_task(upstream.send(GET))
+        await settled(lambda: host.requests)
+        with pytest.raises(PartitionBusy):
+            await upstream.send(GET, within=5.0)
+        await cancelled(first)
+
+
+async def test_one_project_does_not_take_all_places(pool: Recording) -> None:
+    gate = asyncio.Semaphore(0)
+
+    async def when_asked(_: Request) -> bytes:
+        await gate.acquire()
+        return OK
+
+    async with EvilHost([serve(when_asked)]) as host:
+        upstream = reach(pool, host, max_concurrency=2, max_waiting=50, wait_timeout=PATIENCE / 2)
+        loud = [asyncio.create_task(body(upstream.send(POST._replace(project=b"loud")))) for _ in range(52)]
+        await settled(lambda: upstream._places.waiting == 50)
+        # The queue is full: this one displaces one of the other project, and is the second to be served.
+        quiet = asyncio.create_task(body(upstream.send(POST._replace(project=b"quiet"))))
+        await settled(lambda: sum(call.done() for call in loud) == 1)
+        for _ in range(4):
+            gate.release()
+        assert await quiet == b"ok"
+        assert sum(call.done() for call in loud) <= 4
+        for _ in range(100):
+            gate.release()
+        results = await asyncio.gather(*loud, return_exceptions=True)
+        assert results.count(b"ok") == 51
+        assert [type(r) for r in results if r != b"ok"] == [PartitionBusy]
+
+
+# -- clients that leave ------------------------------------------------------------------------------------------------
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+class Client:
+    """A client of the front door, as ``upstream.exchange.Caller``."""
+
+    def __init__(self) -> None:
+        self.half_closed = False
+        self.on_left: Callable[[bool], None] | None = None
+
+    def leave(self, *, gone: bool) -> None:
+        self.half_closed = True
+        if self.on_left is not None:
+            self.on_left(gone)
+
+
+async def crowd(upstream: Upstream, call: UpstreamCall, number: int) -> tuple[list[Client], list[asyncio.Task[bytes]]]:
+    clients = [Client() for _ in range(number)]
+    return clients, [asyncio.create_task(body(upstream.send(call._replace(caller=client)))) for client in clients]
+
+
+async def test_a_safe_call_ends_when_its_client_is_gone(pool: Recording) -> None:
+    """Departed clients held all places of a partition."""
+    async with EvilHost(*[[READ, STALL]] * 4, [serve(lambda _: OK)]) as host:
+        upstream = reach(pool, host, max_concurrency=4)
+        clients, calls = await crowd(upstream, GET, 4)
+        await settled(lambda: len(host.requests) == 4)
+        for client in clients:
+            client.leave(gone=True)
+        assert {type(r) for r in await asyncio.gather(*calls, return_exceptions=True)} == {Abandoned}
+        assert upstream._places.taken == 0
+        assert await body(upstream.send(GET)) == b"ok"
+        # The host has not failed.
+        assert upstream.hosts[0].failures == upstream.hosts[0].in_flight == 0
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "half-closed"])
+async def test_a_write_goes_on_when_its_client_has_left_and_is_counted_apart(pool: Recording, gone: bool) -> None:
+    gate = asyncio.Event()
+    async with EvilHost(*[[READ, wait(gate), say(OK)]] * 4, [serve(lambda _: OK)]) as host:
+        upstream = reach(pool, host, max_concurrency=4)
+        clients, calls = await crowd(upstream, POST, 4)
+        await settled(lambda: len(host.requests) == 4)
+        for client in clients:
+            client.leave(gone=gone)
+        assert (upstream._places.taken, len(upstream._places.apart)) == (0, 4)
+        assert await body(upstream.send(GET)) == b"ok"
+        gate.set()
+        assert await asyncio.gather(*calls) == [b"ok"] * 4
+        assert (upstream._places.taken, len(upstream._places.apart)) == (0, 0)
+
+
+async def test_a_client_that_closes_its_side_gets_its_answer(pool: Recording) -> None:
+    gate = asyncio.Event()
+    async with EvilHost([READ, wait(gate), say(OK)]) as host:
+        upstream = reach(pool, host, max_concurrency=1)
+        (client,), (call,) = await crowd(upstream, GET, 1)
+        await settled(lambda: host.requests)
+        client.leave(gone=False)
+        assert (upstream._places.taken, len(upstream._places.apart)) == (0, 1)
+        gate.set()
+        assert await call == b"ok"
+        assert (upstream._places.taken, len(upstream._places.apart)) == (0, 0)
+
+
+async def test_of_too_many_clients_that_closed_their_side_the_oldest_call_ends(pool: Recording) -> None:
+    async with EvilHost([READ, STALL]) as host:
+        upstream = reach(pool, host, max_concurrency=2)
+        clients, calls = await crowd(upstream, GET, 2)
+        await settled(lambda: len(host.requests) == 2)
+        for client in clients:
+            client.leave(gone=False)
+        later, more = await crowd(upstream, GET, 2)
+        await settled(lambda: len(host.requests) == 4)
+        later[0].leave(gone=False)
+        with pytest.raises(Abandoned):
+            await calls[0]
+        assert not calls[1].done()
+        assert (upstream._places.taken, len(upstream._places.apart)) == (1, 2)
+        for client in (*clients, *later):
+            client.leave(gone=True)
+        await asyncio.gather(*calls, *more, return_exceptions=True)
+        assert (upstream._places.taken, len(upstream._places.apart)) == (0, 0)
+
+
+async def test_a_client_that_leaves_while_its_call_waits_for_a_place(pool: Recording) -> None:
+    async with EvilHost([READ, STALL]) as host:
+        upstream = reach(pool, host, max_concurrency=1)
+        first = asyncio.create_task(upstream.send(GET))
+        await settled(lambda: host.requests)
+        (client,), (call,) = await crowd(upstream, POST, 1)
+        await settled(lambda: upstream._places.waiting == 1)
+        client.leave(gone=True)
+        with pytest.raises(Abandoned):
+            await call
+        assert upstream._places.waiting == 0
+        assert len(host.requests) == 1
+        await cancelled(first)
+
+
+async def test_a_client_that_left_frees_its_place_for_one_that_waits(pool: Recording) -> None:
+    async with EvilHost([READ, STALL], [serve(lambda _: OK)]) as host:
+        upstream = reach(pool, host, max_concurrency=1)
+        (client,), (call,) = await crowd(upstream, POST, 1)
+        await settled(lambda: host.requests)
+        waiting = asyncio.create_task(body(upstream.send(GET)))
+        await settled(lambda: upstream._places.waiting == 1)
+        client.leave(gone=True)
+        assert await waiting == b"ok"
+        assert (upstream._places.taken, len(upstream._places.apart)) == (0, 1)
+        await cancelled(call)
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET, say(b"\0")], ids=["closed", "reset", "garbage"])
@@ -474,43 +719,45 @@ async def test_a_disabled_partition_is_sent_nothing(pool: Recording) -> None:
         assert await body(upstream.send(GET)) == b"ok"
 
 
+async def failing_at_once(pool: Recording, number: int, tokens: float | None = None) -> tuple[int, Upstream]:
+    """Let ``number`` safe calls lose their connections at once; return the number answered after all. ``tokens``: of
+    the budget, before these calls."""
+    drop = asyncio.Event()
+    async with EvilHost([READ, wait(drop), CLOSE]) as one, EvilHost([serve(lambda _: OK)]) as two:
+        upstream = reach(pool, one, two, eject_after=1000)
+        if tokens is not None:
+            upstream._budget._tokens = tokens
+        upstream.hosts[1].in_flight = 1000
+        calls = [asyncio.create_task(body(upstream.send(GET))) for _ in range(number)]
+        await settled(lambda: len(one.requests) == number)
+        drop.set()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        return results.count(b"ok"), upstream
+
+
+async def test_all_calls_in_flight_at_a_host_that_dies_are_sent_elsewhere(pool: Recording) -> None:
+    """A fifth of them was, and the others failed."""
+    assert (await failing_at_once(pool, 40))[0] == 40
+
+
 async def test_the_retry_budget(pool: Recording) -> None:
-    drop, reply = asyncio.Event(), asyncio.Event()
-    first: list[Step] = [READ, wait(drop), CLOSE]
-    again: list[Step] = [READ, wait(reply), say(OK)]
-    async with EvilHost(*[first] * 4, again) as one, EvilHost(*[first] * 4, again) as two:
-        upstream = reach(pool, one, two)
-        calls = [asyncio.create_task(body(upstream.send(GET))) for _ in range(8)]
-        await settled(lambda: len(one.requests) == len(two.requests) == 4)
-        drop.set()
-        # Eight calls fail at once, and a fifth of them is less than the floor.
-        await settled(lambda: sum(call.done() for call in calls) == 8 - RETRY_FLOOR)
-        await settled(lambda: len(one.requests) + len(two.requests) == 8 + RETRY_FLOOR)
-        reply.set()
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        assert results.count(b"ok") == RETRY_FLOOR
-        assert [type(r) for r in results if r != b"ok"] == [Unanswered] * (8 - RETRY_FLOOR)
-        # The budget is given back.
-        assert await body(upstream.send(GET)) == b"ok"
-        assert upstream._retrying == 0
+    # It has saved eight tries, one of 40 calls, and lends the floor besides.
+    answered, upstream = await failing_at_once(pool, 40, tokens=0.0)
+    assert FLOOR + 8 <= answered < 40
+    # The floor is given back.
+    assert upstream._retrying == 0
 
 
-async def test_the_retry_budget_grows_with_the_calls_under_way(pool: Recording) -> None:
-    drop, reply = asyncio.Event(), asyncio.Event()
-    first: list[Step] = [READ, wait(drop), CLOSE]
-    again: list[Step] = [READ, wait(reply), say(OK)]
-    async with EvilHost(*[first] * 20, again) as one, EvilHost(*[first] * 20, again) as two:
-        upstream = reach(pool, one, two)
-        calls = [asyncio.create_task(body(upstream.send(GET))) for _ in range(40)]
-        await settled(lambda: len(one.requests) == len(two.requests) == 20)
-        drop.set()
-        await settled(lambda: len(one.requests) + len(two.requests) + sum(c.done() for c in calls) == 80)
-        retried = len(one.requests) + len(two.requests) - 40
-        # At most a fifth of those under way: 40 at first, fewer with every call that fails for good.
-        assert RETRY_FLOOR < retried <= 8
-        reply.set()
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        assert results.count(b"ok") == retried
+async def test_posts_that_no_host_has_seen_cost_no_budget(pool: Recording) -> None:
+    """Ten were refused, though another host would have taken them."""
+    refusing = f"http://127.0.0.1:{unused_port()}"
+    async with EvilHost([serve(lambda _: OK)]) as host:
+        upstream = reach(pool, refusing, host, eject_after=1000)
+        upstream._budget._tokens, upstream._retrying = 0.0, FLOOR
+        upstream.hosts[1].in_flight = 1000
+        calls = [body(upstream.send(POST)) for _ in range(30)]
+        assert await asyncio.gather(*calls) == [b"ok"] * 30
+        assert upstream._retrying == FLOOR
 
 
 # -- hosts left out ----------------------------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ class Exchange:
             b"%b %b HTTP/1.1\r\n%b\r\n" % (scope["method"].encode(), scope["target"], lines)
         )
         self.answer: asyncio.Future[Answer | None] = loop.create_future()
-        self.gone = False
+        self.gone = self.half_closed = False
+        self.on_left: Callable[[bool], None] | None = None
         self._loop = loop
         self._gone: asyncio.Future[None] | None = None
         self._read = False
@@ -65,6 +66,8 @@ class Exchange:
         self.gone = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+        if self.on_left is not None:
+            self.on_left(True)
 
     async def _receive(self) -> dict[str, Any]:
         if not self._read:

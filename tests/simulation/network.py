@@ -242,7 +242,7 @@ def _parsed(whose: str, data: bytes) -> Request:
 
 
 class Network:
-    """The hosts by the name in their URLs. ``pause``: seconds to connect."""
+    """The hosts by the address in their URLs. ``pause``: seconds to connect."""
 
     def __init__(self, pause: Callable[[], float]) -> None:
         self.hosts: dict[str, Host] = {}

@@ -86,7 +86,7 @@ SETTINGS = Settings(
     default_page=10,
     max_page=20,
     pages=PageLimits(scan=1000, ask=100, deadline=DEADLINE),
-    upstream=UpstreamLimits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0),
+    upstream=UpstreamLimits(deadline=DEADLINE, connect_timeout=0.5, fresh_idle=1.0, eject_for=1.0, probe_interval=0.0),
 )
 PACE = MovePace(
     seal_timeout=1.0,
@@ -269,12 +269,14 @@ class World:
         self.network = Network(lambda: self.chance.uniform(0.0005, 0.002))
         loop.connect = self.network.connect
         self.hosts = {name: self._host(name) for name in PARTITIONS}
-        self.network.hosts = self.hosts
+        # Addresses and not names, which the threads of a resolver would look up.
+        addresses = dict(zip(PARTITIONS, ("192.0.2.1", "192.0.2.2", "192.0.2.3"), strict=True))
+        self.network.hosts = {addresses[name]: host for name, host in self.hosts.items()}
         # Whether workers' clocks go as slowly, and movers' as fast, as they may.
         self.apart = self.chance.random() < 0.25
         for name in PARTITIONS:
             versions = ("v1", "v1.1", "v2")
-            host = f"http://{name}:8888"
+            host = f"http://{addresses[name]}:8888"
             self.store.insert_partition(Partition(name, (host,), 100, api_versions=versions, fences=name in fencing))
         # Only a fence in the store can stand this: a machine that is paused, and then sends its next request.
         self.machines_pause = set(PARTITIONS) <= set(fencing)

@@ -164,7 +164,8 @@ ELSEWHERE: dict[str, tuple[tuple[str, str], ...]] = {
     "marconi_proxy/upstream": (
         ("connection", "tests/faults/test_connection.py"),
         ("errors limits", VALUES),
-        ("exchange pool", "tests/faults/test_exchange.py"),
+        ("exchange", "tests/faults/test_exchange.py"),
+        ("pool", "tests/faults/test_pool.py"),
     ),
     "partition": (("__main__", ENTRY), ("errors", VALUES)),
     "partition/admin": (("application", "tests/unit/partition/admin/test_inventory.py"),),

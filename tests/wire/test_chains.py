@@ -381,7 +381,8 @@ def test_a_partition_that_is_away_is_a_refusal_and_never_a_gap(door: Door, chain
             ("POST", f"{api.path}/purge"),
         ):
             answer = api.ask(method, target)
-            assert (answer.status, answer.header("retry-after")) == (503, "5"), (method, target)
+            assert answer.status == 503, (method, target)
+            assert 5 <= int(answer.header("retry-after") or 0) <= 10, (method, target)
         # Calls of the last segment alone go on.
         new = api.post(3)
         assert api.ask("GET", new[0]).status == 200

@@ -337,7 +337,8 @@ def test_a_worker_that_is_cut_off_reads_on_and_takes_no_writes_until_it_is_back(
             with cut():
                 until(lambda: stage.post(client, "cut off").status == 503, "its lease is over")
                 refused = stage.post(client, "refused")
-                assert (refused.status, refused.header("retry-after")) == (503, "1")
+                assert refused.status == 503
+                assert refused.header("retry-after") in ("1", "2")
                 assert b"no writes" in refused.body
                 posted = stage.bodies(stage.north)
                 assert client.ask("GET", f"{PATH}/messages?echo=true", stage.project).status == 200

@@ -88,7 +88,8 @@ async def test_a_failure_that_nobody_foresaw_is_503_and_logged(api, monkeypatch,
 
     monkeypatch.setattr(SQLitePartitions, "all", fail)
     response = await api.client.get("/v1/partitions")
-    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.status_code == 503
+    assert 5 <= int(response.headers["retry-after"]) <= 10
     assert response.json().keys() == {"title", "description"}
     assert "stars" not in response.text
     assert "the stars are wrong" in caplog.text

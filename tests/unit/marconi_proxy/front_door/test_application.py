@@ -106,8 +106,8 @@ class Client:
             "scheme": "http",
             "extensions": {CALL: self},
         }
-        self.gone = False
-        self.draining = False
+        self.gone = self.half_closed = self.draining = False
+        self.on_left: Callable[[bool], None] | None = None
         self.client = ("127.0.0.1", 1)
         self.left = asyncio.Event()
         self.status = 0

@@ -87,7 +87,7 @@ class Stage:
     async def left_nothing(self) -> None:
         """Return when no call is under way any more, by any account, and no connection that cannot be used again."""
         for upstream in self.upstreams.values():
-            assert upstream._active == 0
+            assert upstream._places.taken == 0
             assert [host.in_flight for host in upstream._balancer.hosts] == [0]
         await settled(lambda: all(connection.idle_since for connection in self.pool._all))
 
@@ -398,7 +398,7 @@ async def test_a_page_that_nobody_waits_for_leaves_nothing(stage: Stage) -> None
         upstream = stage.register("p1", host.url)
         asking = asyncio.ensure_future(stage.fetcher().shown(many("a")))
         await settled(lambda: host.requests)
-        assert upstream._active == 1
+        assert upstream._places.taken == 1
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         await stage.left_nothing()
