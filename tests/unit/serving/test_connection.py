@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
 import pytest
 
-from serving.asgi import AsgiCall
+from serving.asgi import CALL, AsgiCall
 from serving.buffered_request import BufferedRequest
 from serving.connection import READ_AHEAD, Connection
 from serving.server import LINGER
@@ -153,6 +154,60 @@ async def test_a_half_closed_client_gets_its_answers(client, application, sent):
     assert client.statuses == [200] * sent.count(b"HTTP/1.1")
     assert client.closed
     assert not client.transport.aborted
+
+
+class Watching:
+    """Keeps each request until it is answered, and notes the departure of its client."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes = takes
+        self.call: AsgiCall | BufferedRequest | None = None
+        self.left: list[bool] = []
+        self.go = asyncio.Event()
+
+    def try_fast_path(self, request: BufferedRequest) -> bool:
+        if self.takes:
+            self._watch(request)
+        return self.takes
+
+    async def __call__(self, scope, receive, send) -> None:
+        self._watch(scope["extensions"][CALL])
+        await self.go.wait()
+        self.call.respond(200, [], b"")
+
+    def _watch(self, call: AsgiCall | BufferedRequest) -> None:
+        self.call = call
+        call.on_left = self.left.append
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["taken", "by ASGI"])
+async def test_an_application_learns_that_a_client_has_left(takes):
+    application = Watching(takes=takes)
+    client = Client(serve(application))
+    await client.send(head())
+    assert not application.call.half_closed
+    await client.end_input()
+    assert application.left == [False]
+    assert application.call.half_closed
+    await client.abort()
+    assert application.left == [False, True]
+    application.go.set()
+    await settle()
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["taken", "by ASGI"])
+async def test_a_client_that_leaves_after_its_answer_is_not_news(takes):
+    application = Watching(takes=takes)
+    client = Client(serve(application))
+    await client.send(head())
+    if takes:
+        application.call.respond(200, [], b"")
+    application.go.set()
+    await settle()
+    assert client.statuses == [200]
+    await client.end_input()
+    await client.abort()
+    assert application.left == []
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /v2", head() + b"G"])

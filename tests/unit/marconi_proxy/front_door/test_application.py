@@ -265,6 +265,36 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 OFFERED = pytest.mark.parametrize("offer", [True, False], ids=["taken", "by ASGI"])
 
 
+# -- clients that leave ------------------------------------------------------------------------------------------------
+
+
+@OFFERED
+async def test_a_client_that_is_gone_gives_its_place_back(stage: Stage, offer: bool) -> None:
+    """Its read ends, and its write goes on without a place."""
+    gate = asyncio.Event()
+
+    async def slowly(_: Request) -> bytes:
+        await gate.wait()
+        return answer(201, b"{}")
+
+    places = stage.door.worker.directory.known_upstream("p1")._places  # type: ignore[union-attr]
+    stage.p1.replies.extend([slowly, slowly])
+    reader = stage.call("GET", "/v2/queues/q/stats", offer=offer)
+    await settled(lambda: len(stage.p1.log) == 1)
+    assert (places.taken, reader.taken) == (1, offer)
+    assert reader.on_left is not None
+    reader.on_left(True)
+    await settled(lambda: places.taken == 0)
+    writer = stage.call(*POST, {"messages": []}, offer=False)
+    await settled(lambda: len(stage.p1.log) == 2)
+    assert writer.on_left is not None
+    writer.on_left(True)
+    assert (places.taken, len(places.apart)) == (0, 1)
+    gate.set()
+    assert (await writer.ended()).status == 201
+    assert (places.taken, len(places.apart)) == (0, 0)
+
+
 # -- the lease ---------------------------------------------------------------------------------------------------------
 
 
