@@ -446,7 +446,7 @@ class Upstream:
     # -- places ------------------------------------------------------------------------------------------------------
 
     async def _wait_for_place(self, call: UpstreamCall, deadline: float) -> None:
-        """Wait for a place, and take it. Raises PartitionBusy, and Abandoned if the client leaves meanwhile."""
+        """Wait for a place, and take it. Raises PartitionBusy, also if the client leaves meanwhile."""
         waiter: asyncio.Future[None] = self._loop.create_future()
         now = self._loop.time()
         displaced: asyncio.Future[None] | None = waiter
@@ -484,7 +484,8 @@ class Upstream:
 
     def _waiter_left(self, waiter: asyncio.Future[None], gone: bool) -> None:
         if gone and not waiter.done():
-            waiter.set_exception(Abandoned("the client left before the call was sent"))
+            # Not Abandoned, which leaves open whether a write was sent.
+            waiter.set_exception(PartitionBusy("the client left before the call was sent"))
 
     async def _leavable(self, call: UpstreamCall, trying: Coroutine[Any, Any, UpstreamAnswer]) -> UpstreamAnswer:
         """Await the tries of a call that has a place, and give the place back. When the client is gone, a safe call
