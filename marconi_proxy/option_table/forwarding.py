@@ -35,6 +35,14 @@ UPSTREAM = (
         "another one that is not ejected. A frozen host costs reads this long until it is ejected. If it is shorter "
         "than slow reads take, these are done twice. From [upstream] deadline on it has no effect.",
     ),
+    cfg.BoolOpt(
+        "hedge",
+        default=_LIMITS.hedge,
+        help="Send a GET or HEAD to a second host, if the partition has one that is not ejected, when the first has "
+        "not answered within the time that 95 % of the answers take; the first answer counts. This shortens the "
+        "longest waits where single hosts pause, at the price of one read in twenty done twice, within the budget of "
+        "retries, and of more CPU for each read.",
+    ),
     cfg.IntOpt(
         "max_concurrency",
         default=_LIMITS.max_concurrency,

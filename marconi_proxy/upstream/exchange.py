@@ -27,6 +27,7 @@ from marconi_proxy.upstream.errors import (
     UpstreamError,
     Withdrawn,
 )
+from marconi_proxy.upstream.latency import UsualLatency
 from marconi_proxy.upstream.limits import UpstreamLimits
 from marconi_proxy.upstream.places import GiveUp, Places
 from marconi_proxy.upstream.pool import Pool
@@ -171,6 +172,14 @@ class CallAtOnce:
         self.upstream.client_left(self, self.connection.give_up if self.safe else None, gone)
 
 
+def _abandon(attempt: asyncio.Task[Ending]) -> None:
+    """Give up the answer of an attempt that came too late to count."""
+    if not attempt.cancelled():
+        ending = attempt.result()
+        if isinstance(ending, UpstreamAnswer):
+            ending.abandon()
+
+
 class Upstream:
     """One partition as this worker reaches it. Keeps its knowledge of hosts when the partition is changed."""
 
@@ -187,6 +196,7 @@ class Upstream:
         self._patience: Deadlines[asyncio.Future[None]] = Deadlines(limits.wait_timeout)
         self._budget = RetryBudget(limits.max_concurrency)
         self._retrying = 0
+        self._usual = UsualLatency(limits.try_timeout)
 
     def __repr__(self) -> str:
         places = self._places
@@ -232,12 +242,45 @@ class Upstream:
         return await self._leavable(call, self._try(call, deadline))
 
     async def _try(self, call: UpstreamCall, deadline: float) -> UpstreamAnswer:
-        host = self._balancer.pick(self._loop.time(), safe=call.method in SAFE)
+        safe = call.method in SAFE
+        host = self._balancer.pick(self._loop.time(), safe=safe)
+        if safe and self._limits.hedge and self._balancer.another(host):
+            ending = await self._hedge(call, host, deadline)
+        else:
+            ending = await self._attempt(call, host, deadline)
+        return await self._try_again(call, ending) if isinstance(ending, Failure) else ending
+
+    async def _attempt(self, call: UpstreamCall, host: Host, deadline: float) -> Ending:
         try:
             return await self._send_once(call, host, deadline)
         except UpstreamError as error:
-            failure = Failure(error, host, deadline)
-        return await self._try_again(call, failure)
+            return Failure(error, host, deadline)
+
+    async def _hedge(self, call: UpstreamCall, host: Host, deadline: float) -> Ending:
+        """Send a safe call to one host, and to a second one too if the first takes longer than usual; return the first
+        answer, or the failure of the last."""
+        begin = self._loop.time()
+        first = self._loop.create_task(self._attempt(call, host, deadline))
+        attempts = {first}
+        winner = None
+        try:
+            await asyncio.wait(attempts, timeout=self._usual.seconds)
+            if not first.done() and self._budget.spend():
+                second = self._balancer.pick(self._loop.time(), [host])
+                attempts.add(self._loop.create_task(self._attempt(call, second, deadline)))
+            pending = attempts
+            while winner is None:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                winner = next((attempt for attempt in done if not isinstance(attempt.result(), Failure)), None)
+                if not pending:
+                    winner = winner or done.pop()
+        finally:
+            for attempt in attempts:
+                if attempt is not winner:
+                    attempt.cancel()
+                    attempt.add_done_callback(_abandon)
+        self._usual.note(self._loop.time() - begin)
+        return winner.result()
 
     def send_at_once(self, call: UpstreamCall, sent: CallAtOnce) -> bool:
         """Send a call without waiting; return whether it was sent. If not, use ``send``.
@@ -250,6 +293,8 @@ class Upstream:
             return False
         now = self._loop.time()
         safe = call.method in SAFE
+        if safe and self._limits.hedge:
+            return False
         host = self._balancer.pick(now, safe=safe)
         connection = self._kept(call, host)
         if connection is None:

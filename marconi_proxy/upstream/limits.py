@@ -13,6 +13,7 @@ class UpstreamLimits:
 
     deadline: float = 60.0
     try_timeout: float = 5.0
+    hedge: bool = False
     connect_timeout: float = 2.0
     idle_timeout: float = 60.0
     fresh_idle: float = 1.0

@@ -495,6 +495,48 @@ async def test_a_call_with_effects_has_the_whole_deadline(pool: Recording) -> No
         assert other.requests == []
 
 
+async def test_a_read_that_takes_longer_than_usual_is_hedged(pool: Recording) -> None:
+    async with EvilHost([READ, STALL]) as slow, EvilHost([serve(lambda _: OK)]) as other:
+        upstream = reach(pool, slow, other, hedge=True, try_timeout=PATIENCE / 2)
+        upstream._usual.seconds = 0.01
+        assert await body(upstream.send(GET)) == b"ok"
+        await slow.script_ended(0)
+        # To be slower than another one is no failure.
+        assert [(host.failures, host.in_flight) for host in upstream.hosts] == [(0, 0), (0, 0)]
+        assert upstream._places.taken == 0
+        assert upstream._usual.seconds > 0.01
+
+
+async def test_a_hedged_read_that_fails_leaves_the_other_one(pool: Recording) -> None:
+    failed = asyncio.Event()
+    async with EvilHost([READ, wait(failed), say(OK)]) as slow, EvilHost([READ, tell(failed), CLOSE]) as other:
+        upstream = reach(pool, slow, other, hedge=True)
+        upstream._usual.seconds = 0.01
+        assert await body(upstream.send(GET)) == b"ok"
+        assert upstream.hosts[1].failures == 1
+
+
+async def test_a_write_and_a_read_in_time_are_not_hedged(pool: Recording) -> None:
+    async with EvilHost([serve(lambda _: OK)]) as host, EvilHost([serve(lambda _: OK)]) as other:
+        upstream = reach(pool, host, other, hedge=True, try_timeout=PATIENCE)
+        for call in (GET, POST):
+            assert await body(upstream.send(call)) == b"ok"
+        upstream._usual.seconds = 0.0
+        assert await body(upstream.send(POST)) == b"ok"
+        assert other.requests == []
+
+
+async def test_a_hedged_read_that_is_cancelled_leaves_nothing(pool: Recording) -> None:
+    async with EvilHost([READ, STALL]) as one, EvilHost([READ, STALL]) as two:
+        upstream = reach(pool, one, two, hedge=True)
+        upstream._usual.seconds = 0.01
+        call = asyncio.create_task(upstream.send(GET))
+        await settled(lambda: len(one.requests) == len(two.requests) == 1)
+        await cancelled(call)
+        await settled(lambda: [host.in_flight for host in upstream.hosts] == [0, 0])
+        assert upstream._places.taken == 0
+
+
 async def test_a_redirect_is_not_followed(pool: Recording) -> None:
     async with EvilHost([ever(READ, say(answer(302, b"", b"location: http://127.0.0.1:1/x")))]) as host:
         assert (await reach(pool, host).send(GET)).status == 302
