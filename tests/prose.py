@@ -78,6 +78,7 @@ REWRITTEN = (
     "tests/servers",
     "tests/simulation",
     "tests/unit",
+    "tests/wire",
     "serving",
 )
 
