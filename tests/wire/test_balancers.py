@@ -77,7 +77,7 @@ CASES = [
 
 
 class Effect(NamedTuple):
-    """What a client and a partition see of a request. ``is_json``: of the answer's body. ``client``: its address."""
+    """The effects of a request on client and partition. ``is_json``: of the answer's body. ``client``: its address."""
 
     status: int
     is_json: bool
