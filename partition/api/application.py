@@ -33,7 +33,7 @@ class Application:
     def try_fast_path(self, request: BufferedRequest) -> bool:
         """Answer the request without ASGI. Always returns True.
 
-        PERF: it saves a quarter of the time that a short call takes outside of its store.
+        PERF: without a call of ASGI, its scope, and three awaited messages.
         """
         request.start(self._respond(request))
         return True

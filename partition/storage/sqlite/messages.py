@@ -63,7 +63,7 @@ class PostJob(NamedTuple):
 def post(connection: sqlite3.Connection, posts: list[PostJob], now: int) -> list[range | StorageError]:
     """Insert the messages of each post; return their numbers, or QueueClosed, QueueMissing or QueueChanged.
 
-    PERF: what posts have in common is done once: half of the statements of a post with one message.
+    PERF: what posts have in common is done once, so that one more message costs one insert.
     """
     admitted: dict[tuple[QueueKey, str | None, Epoch | None], int | StorageError] = {}
     for key, _, _, version, epoch in posts:

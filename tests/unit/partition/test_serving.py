@@ -28,6 +28,7 @@ from partition.storage.opening import open_storage
 from partition.validation import subscription_body
 from serving.asgi import CALL
 from serving.readiness import Condition
+from tests.unit.partition_api import WholeRequest
 
 ROOT = Path(__file__).parents[3]
 STORAGE = {"storage.uri": "sqlite:////tmp/messages.db"}
@@ -384,6 +385,31 @@ async def test_readiness_takes_no_other_method_and_a_stopping_worker_has_none(tm
     await worker(scope, None, send)
     assert sent[0]["status"] == 503
     assert b"stopping" in sent[1]["body"]
+    assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
+    await living
+
+
+async def test_whole_requests_of_clients_go_without_asgi_once_the_store_is_open(tmp_path):
+    async def open_node():
+        return Node(await open_storage(f"sqlite:///{tmp_path / 'store.db'}"))
+
+    def offered(port: int, target: bytes = b"/v1/queues") -> bool:
+        scope = {"method": "GET", "target": target, "headers": [], "server": ("::1", port)}
+        request = WholeRequest(scope, b"")
+        taken = worker.try_fast_path(request)
+        assert taken == (request.work is not None)
+        if request.work is not None:
+            request.work.close()
+        return taken
+
+    worker = Worker(open_node, 60, admin_port=8890)
+    assert not offered(8888)
+    lifespan = Lifespan()
+    living = asyncio.create_task(worker({"type": "lifespan"}, lifespan.receive, lifespan.send))
+    assert await lifespan.says("startup") == "lifespan.startup.complete"
+    assert offered(8888)
+    assert not offered(8890)
+    assert not offered(8888, b"/v1/ready")
     assert await lifespan.says("shutdown") == "lifespan.shutdown.complete"
     await living
 
