@@ -76,7 +76,8 @@ class AsgiCall:
         self._connection = connection
         self._head = head
         self._body = bytearray(body)
-        # Bytes of the body that the server counts as in flight; the whole of it, once it is known.
+        # Bytes of the body that the server counts as in flight: those that have arrived. A client that only announces a
+        # body takes no room from others.
         self._reserved = len(body)
         self._delivered = False
         self._expects_continue = head.expects_continue
@@ -137,8 +138,9 @@ class AsgiCall:
 
     def take_body(self, piece: bytes) -> bool:
         """Take a piece of the body; return False if the server has no room for it."""
-        if self._head.length is None and not self._reserve(len(piece)):
+        if not self._connection.server.reserve(len(piece)):
             return False
+        self._reserved += len(piece)
         self._body += piece
         self._wake()
         return True
@@ -156,12 +158,6 @@ class AsgiCall:
         if self.on_left is not None:
             self.on_left(True)
 
-    def _reserve(self, more: int) -> bool:
-        if not self._connection.server.reserve(more):
-            return False
-        self._reserved += more
-        return True
-
     def release(self) -> None:
         """Count the body as in flight no longer."""
         self._connection.server.release(self._reserved)
@@ -170,9 +166,6 @@ class AsgiCall:
         """Return the next message: the body as far as it has arrived, or the disconnect of a client that is gone or
         has its answer."""
         connection = self._connection
-        length = self._head.length
-        if connection.has(self) and length and not self._reserved and not self._reserve(length):
-            connection.refuse_for_bodies()
         if self._expects_continue:
             self._expects_continue = False
             if self.receiving and not self.started and not self._body:

@@ -83,6 +83,26 @@ def test_idle_and_slow_clients_cost_little_and_hold_up_no_other(server: Server) 
     until(lambda: server.descriptors <= descriptors + 1, "the connections are closed")
 
 
+def test_bodies_that_are_announced_take_no_room_from_others(server: Server) -> None:
+    """200 announce more than [public] max_bodies, and [server] max_bodies, allow together."""
+    announced = [connect(server.address) for _ in range(200)]
+    for client in announced:
+        client.sendall(_post(1_000_000))
+    answer = exchange(server.address, "POST", "/v2/queues/q/messages", HEADERS, BODY)
+    for client in announced:
+        client.close()
+    assert answer.status == 201
+
+
+HEADERS = [("Client-ID", "3381af92-2b9e-11e3-b191-71861300734c"), ("X-Project-Id", "crowds")]
+BODY = b'{"messages": [{"body": 1}]}'
+
+
+def _post(length: int) -> bytes:
+    lines = [f"{name}: {value}" for name, value in (("Host", "x"), *HEADERS, ("Content-Length", str(length)))]
+    return "\r\n".join(["POST /v2/queues/q/messages HTTP/1.1", *lines, "", ""]).encode()
+
+
 def _put(*headers: bytes, body: bytes = b"") -> bytes:
     lines = (b"PUT /v1/queues/q HTTP/1.1", b"Host: x", b"X-Project-Id: crowds", *headers, b"", body)
     return b"\r\n".join(lines)

@@ -538,6 +538,21 @@ async def test_bodies_count_until_they_are_answered(application, sent):
     assert server.reserve(9)
 
 
+async def test_a_body_that_does_not_come_takes_no_room(application):
+    """Else a hundred clients that announce large bodies would stop the posts of all others."""
+    server = serve(application, max_bodies=5)
+    announced = [Client(server) for _ in range(10)]
+    for client in announced:
+        await client.send(POST[:-5])
+    client = Client(server)
+    await client.send(POST)
+    await client.send(POST[:-5], b"hello")
+    assert client.statuses == [200, 200]
+    for client in announced:
+        await client.send(b"hello")
+        assert client.statuses == [200]
+
+
 @pytest.mark.parametrize("sent", [POST, POST[:-1], CHUNKED + b"5\r\nhello\r\n"])
 async def test_the_body_of_a_client_that_aborted_counts_no_longer(application, sent):
     server = serve(application, max_bodies=5)
