@@ -10,7 +10,7 @@ import falcon.asgi
 from catalog import Catalog
 from catalog.model import MAX_SPREAD, Tenant
 from marconi_proxy.admin.body import read_object, refuse_unknown
-from marconi_proxy.admin.query import integer, next_links, page_limit, parameters
+from marconi_proxy.admin.query import integer, named_project, next_links, page_limit, parameters
 from marconi_proxy.project_text import from_url, project_named, shown_project, written
 
 MEMBERS = ("spread", "pinned")
@@ -29,7 +29,7 @@ class TenantsResource:
         tenants = await self._catalog.tenants.find(
             pinned=pinned,
             spread=integer(found, "spread", 1, 1, MAX_SPREAD) if "spread" in found else None,
-            after=parsed_project(found["marker"]) if "marker" in found else None,
+            after=named_project(found, "marker"),
             limit=limit,
         )
         links = next_links("/v1/tenants", found, limit, written(tenants[-1].project) if tenants else None)

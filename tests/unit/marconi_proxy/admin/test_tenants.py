@@ -91,7 +91,11 @@ async def test_a_slash_that_is_not_encoded_is_another_path(api):
 
 async def test_tenants_are_listed_in_pages_and_by_pin_and_spread(api):
     await put_partition(api.catalog, "q")
-    for tenant in (Tenant("", pinned="p"), Tenant("-", 2), Tenant("a/b", 2, "q"), Tenant("\u00c3\u00a9", pinned="p")):
+    tenants = (
+        *(Tenant("", pinned="p"), Tenant("-", 2), Tenant("a%2Fb", 3), Tenant("a/b", 2, "q")),
+        Tenant("\u00c3\u00a9", pinned="p"),
+    )
+    for tenant in tenants:
         await api.catalog.tenants.put(tenant)
     found, path = [], "/v1/tenants?limit=1"
     while page := (await api.client.get(path)).json()["tenants"]:
@@ -100,6 +104,7 @@ async def test_tenants_are_listed_in_pages_and_by_pin_and_spread(api):
     assert found == [
         {"project": None, "spread": 1, "pinned": "p"},
         {"project": "-", "spread": 2, "pinned": None},
+        {"project": "a%2Fb", "spread": 3, "pinned": None},
         {"project": "a/b", "spread": 2, "pinned": "q"},
         {"project": "\u00e9", "spread": 1, "pinned": "p"},
     ]
