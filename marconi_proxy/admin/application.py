@@ -89,7 +89,9 @@ class AdminService:
         client = await self._open.enter_async_context(
             make_client(conf.admin.probe_timeout, self._transport or self._own_transport())
         )
-        prober = Prober(catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout)
+        self.prober = prober = Prober(
+            catalog, client, interval=conf.admin.probe_interval, timeout=conf.admin.probe_timeout
+        )
         # With an injected transport, this process has no upstreams for rehearsals.
         rehearse = make_rehearsal(conf, catalog, self._open) if self._transport is None else None
         roll = MemberRoll(catalog)

@@ -44,7 +44,8 @@ def sharing(partitions: Iterable[Partition]) -> dict[str, list[str]]:
 
 
 class Prober:
-    """``latest`` maps a host's base URL to its HostHealth; ``partitions`` is the list that the last round worked on."""
+    """``latest`` maps a host's base URL to its HostHealth; ``partitions`` is the list that the last round worked on.
+    ``probed`` is set once the first round has ended."""
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class Prober:
         self._own: str | None = None
         self.latest: dict[str, HostHealth] = {}
         self.partitions: list[Partition] = []
+        self.probed = asyncio.Event()
         self._complaints: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -77,6 +79,7 @@ class Prober:
                 LOG.warning("cannot probe: the catalog is not available: %s", error)
             except Exception:
                 LOG.exception("a round of probes failed")
+            self.probed.set()
             await self._sleep(self._interval)
 
     async def round(self) -> None:

@@ -63,10 +63,18 @@ async def admin_api(
     service = AdminService(conf, network(hosts or {}))
     catalog = await open_catalog(uri)
     async with _living(service):
+        # A slow first round would find a partition that the test has stored meanwhile, and complain.
+        await _probed(service)
         transport = httpx.ASGITransport(service)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
             yield AdminAPI(client, catalog)
     await catalog.close()
+
+
+async def _probed(service: AdminService) -> None:
+    """Wait until the prober has ended its first round."""
+    async with asyncio.timeout(60):
+        await service.prober.probed.wait()
 
 
 class _Clock:
