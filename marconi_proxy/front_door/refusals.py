@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from catalog.errors import CatalogError
-from marconi_proxy.upstream.errors import Abandoned, Closed, NotSent, PartitionBusy, UpstreamError
+from marconi_proxy.upstream.errors import Closed, NotSent, PartitionBusy, UpstreamError
 from serving.retry_after import retry_after
 
 Headers = list[tuple[bytes, bytes]]
@@ -66,7 +66,7 @@ def unavailable(description: str, retry_after: int = 1) -> RequestRefused:
 
 def from_fault(error: Exception) -> RequestRefused:
     """Return the refusal for a fault behind the front door."""
-    if isinstance(error, PartitionBusy | Abandoned):
+    if isinstance(error, PartitionBusy):
         return unavailable(f"Too many calls to this queue's partition are in flight. {NOT_PROCESSED}")
     if isinstance(error, Closed):
         return unavailable(f"The location of this queue is not known at the moment. {NOT_PROCESSED}", 5)

@@ -150,13 +150,14 @@ class CallAtOnce:
     ``recognise``: as ``Connection.begin`` has it.
     """
 
-    __slots__ = ("connection", "deadline", "host", "safe", "upstream")
+    __slots__ = ("connection", "deadline", "host", "over", "safe", "upstream")
 
     recognise: ClassVar[ResponseRecogniser | None] = None
 
     connection: Connection
     deadline: float
     host: Host
+    over: bool
     safe: bool
     upstream: Upstream
 
@@ -168,7 +169,10 @@ class CallAtOnce:
         self.upstream.end_at_once(self)
 
     def left(self, gone: bool) -> None:
-        """Take in that the client has left, as ``Caller.on_left``."""
+        """Take in that the client has left, as ``Caller.on_left``. Once the call is over, its connection may have the
+        call of another client."""
+        if self.over:
+            return
         self.upstream.client_left(self, self.connection.give_up if self.safe else None, gone)
 
 
@@ -306,6 +310,7 @@ class Upstream:
         sent.host = host
         sent.upstream = self
         sent.safe = safe
+        sent.over = False
         sent.deadline = deadline = now + self._limits.deadline
         if call.caller is not None:
             call.caller.on_left = sent.left
@@ -322,6 +327,7 @@ class Upstream:
 
     def end_at_once(self, sent: CallAtOnce) -> None:
         """Take in that the answer of a call that was sent at once is ready."""
+        sent.over = True
         host = sent.host
         host.in_flight -= 1
         ending: Ending

@@ -668,6 +668,24 @@ async def test_a_write_goes_on_when_its_client_has_left_and_is_counted_apart(poo
         assert (upstream._places.taken, len(upstream._places.apart)) == (0, 0)
 
 
+async def test_a_client_that_leaves_after_its_answer_ends_no_call_of_another(pool: Recording) -> None:
+    gate = asyncio.Event()
+    async with EvilHost([READ, say(OK), READ, say(OK), READ, wait(gate), say(OK)]) as host:
+        upstream = reach(pool, host)
+        assert await body(upstream.send(GET)) == b"ok"
+        client, sent = Client(), Sent()
+        assert upstream.send_at_once(GET._replace(caller=client), sent)
+        leave = client.on_left
+        assert leave is not None
+        await sent.ending
+        other = asyncio.create_task(body(upstream.send(GET)))
+        await settled(lambda: len(host.requests) == 3)
+        leave(True)
+        gate.set()
+        assert await other == b"ok"
+        assert pool.tries == [host.port]
+
+
 async def test_a_client_that_closes_its_side_gets_its_answer(pool: Recording) -> None:
     gate = asyncio.Event()
     async with EvilHost([READ, wait(gate), say(OK)]) as host:

@@ -66,7 +66,7 @@ class Exchange:
         self.gone = True
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
-        if self.on_left is not None:
+        if self.on_left is not None and not self.answer.done():
             self.on_left(True)
 
     async def _receive(self) -> dict[str, Any]:

@@ -182,7 +182,7 @@ MUTATIONS = (
         Membership._renew,
         "self._directory.forget_all()",
         "pass",
-        seed=121,
+        seed=193,
     ),
     Mutation(
         "204-believed",

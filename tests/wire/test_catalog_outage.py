@@ -47,14 +47,16 @@ def test_only_the_first_call_waits_for_a_catalog_that_is_away(
                 began = time.monotonic()
                 for number in range(CALLS):
                     refused = client.ask("PUT", f"/v2/queues/new-{number}", project)
-                    assert (refused.status, refused.header("retry-after")) == (503, "5")
+                    assert refused.status == 503
+                    assert 5 <= int(refused.header("retry-after") or "") <= 10
                     assert b"was not processed" in refused.body
                 # All of them together wait less than one of them would have.
                 assert time.monotonic() - began < patience
                 assert client.ask("POST", "/v2/queues/known/messages", project, BODY).status == 201
                 assert client.ask("GET", "/v1/health", None).status == 204
                 unready = client.ask("GET", "/v1/ready", None)
-                assert (unready.status, unready.header("retry-after")) == (503, "1")
+                assert unready.status == 503
+                assert 1 <= int(unready.header("retry-after") or "") <= 2
                 assert not json.loads(unready.body)["conditions"]["catalog"]["met"]
             until(lambda: client.ask("PUT", "/v2/queues/back", project).status == 201, "the catalog is back")
             until(lambda: client.ask("GET", "/v1/ready", None).status == 200, "the worker is ready")
